@@ -1,0 +1,48 @@
+"""Questions to a program and what the answers mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One question at application level. Times in seconds.
+
+    kind      asks                                                           good answer
+    http      GET http://address:port/path                                   status in `statuses` and `contains` in the body
+    tcp       connect                                                        accepted
+    wsrep     the Galera member itself, by its unix socket                   wsrep_ready ON, Synced or Donor, Primary
+    sql       SELECT 1 at address:port as `user` with `secret`, in `path`    a row
+    amqp      AMQP 0-9-1 handshake with login `user`/`secret`                connection opened
+    zookeeper "srvr" at address:port                                         mode leader, follower or standalone
+    memcached "version"                                                      VERSION …
+    ovsdb     JSON-RPC echo and database list at address:port                a list with `contains`
+    command   argv                                                           exit 0 (and `contains` in its output)
+    process   `path` names a program                                         supervisord says RUNNING
+    """
+
+    kind: str
+    address: str = ""
+    port: int = 0
+    path: str = "/"
+    statuses: tuple[int, ...] = (200, 204, 300)
+    contains: str = ""
+    argv: tuple[str, ...] = ()
+    user: str = ""
+    secret: str = ""
+    interval: float = 1.0
+    timeout: float = 1.0
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a member's probes say, at `at` (seconds of the node's monotonic clock).
+
+    status: ok, starting (never was ok since its start), failed, stopped or unknown.
+    """
+
+    status: str
+    code: str
+    sentence: str
+    at: float = 0.0

@@ -1,0 +1,41 @@
+"""Programs and steps: what runs on a node, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from outlast.spec.probe import Probe
+
+
+@dataclass(frozen=True)
+class Program:
+    """A long-running program under supervisord (its name is unique on the node)."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    user: str = "root"
+    directory: str = "/"
+    stop_signal: str = "TERM"
+    stop_seconds: int = 10
+    priority: int = 50
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command that ends. It runs when its digest (all fields) was not yet recorded as done on this node.
+
+    `unless`: a command whose exit 0 means that there is nothing to do (then the step counts as done).
+    `every_boot`: recorded in memory only, so it runs again after each boot of the node.
+    `stdin` may hold secret placeholders; argv must not (it is visible to every process of the node).
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    user: str = "root"
+    stdin: str = ""
+    timeout: float = 60.0
+    unless: tuple[str, ...] = ()
+    needs: tuple[Probe, ...] = ()
+    every_boot: bool = False

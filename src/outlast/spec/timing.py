@@ -1,0 +1,73 @@
+"""Timing profiles: every interval and time-out that decides how fast a failure is noticed. Seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One profile. Figures of `classic` and `kolla` are those of the field's write-ups (PROVING, ANCHORS)."""
+
+    name: str
+    vrrp_version: int = 3
+    vrrp_advert: float = 0.1
+    vrrp_priorities: tuple[int, ...] = (150, 100, 50)
+    check_interval: float = 1.0
+    check_fast: float = 0.3
+    check_down: float = 0.5
+    check_timeout: float = 1.0
+    check_fall: int = 2
+    check_rise: int = 2
+    check_level: str = "application"
+    connect_timeout: float = 0.5
+    observe: bool = True
+    redispatch: int = 1
+    galera_suspect: float = 1.0
+    galera_inactive: float = 2.0
+    galera_check_period: float = 0.3
+    galera_keepalive: float = 0.3
+    galera_install: float = 3.0
+    flush_at_commit: int = 1
+    net_ticktime: int = 8
+    amqp_heartbeat: int = 10
+    tcp_user_timeout: float = 5.0
+    rpc_response_timeout: int = 30
+
+
+OUTLAST = Timing("outlast")
+KOLLA = replace(
+    OUTLAST,
+    name="kolla",
+    vrrp_version=2,
+    vrrp_advert=1.0,
+    vrrp_priorities=(3, 2, 1),
+    check_interval=2.0,
+    check_fast=2.0,
+    check_down=2.0,
+    check_timeout=10.0,
+    check_fall=5,
+    connect_timeout=10.0,
+    observe=False,
+    galera_suspect=5.0,
+    galera_inactive=15.0,
+    galera_check_period=0.5,
+    galera_keepalive=1.0,
+    galera_install=7.5,
+    flush_at_commit=0,
+    net_ticktime=60,
+    amqp_heartbeat=60,
+    tcp_user_timeout=0.0,
+    rpc_response_timeout=60,
+)
+CLASSIC = replace(
+    KOLLA,
+    name="classic",
+    vrrp_priorities=(102, 101, 100),
+    check_fall=3,
+    check_level="tcp",
+    check_timeout=2.0,
+    connect_timeout=5.0,
+    flush_at_commit=1,
+)
+PROFILES = {timing.name: timing for timing in (OUTLAST, KOLLA, CLASSIC)}
