@@ -1,0 +1,254 @@
+"""What every OpenStack program is told in the same words: database, tokens, cache, messages, uwsgi.
+
+All functions are pure and return INI sections (or files and programs made of them). Clients reach everything by VIP;
+only memcached and RabbitMQ, whose client libraries know about clusters, get a list of members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from outlast.plan.plan import Member, Plan
+from outlast.spec.file import Directory, File, Ini, Scalar
+from outlast.spec.probe import Probe
+from outlast.spec.program import Program
+from outlast.spec.secret import SecretRef
+from outlast.spec.service import Option
+
+Section = dict[str, Scalar | tuple[str, ...]]
+
+HOME = "/opt/openstack"
+LOCKS = Directory("/run/lock/openstack")
+PROCESSES = Option("processes", 1, "Worker processes of the API on each node.", minimum=1, maximum=64)
+THREADS = Option("threads", 4, "Threads (requests at a time) of each worker process.", minimum=1, maximum=64)
+
+
+def defaults() -> Section:
+    """Keys of [DEFAULT] that every program knows: log to stderr, which the supervisor keeps."""
+    return {"use_stderr": True}
+
+
+def concurrency() -> Section:
+    """[oslo_concurrency]. The member must list LOCKS among its directories."""
+    return {"lock_path": LOCKS.path}
+
+
+def database_url(plan: Plan, user: str, db: str) -> str:
+    """SQLAlchemy URL of a database by the internal VIP.
+
+    The read time-out is a backstop: keepalive probes notice a vanished peer earlier, and no statement of an API runs
+    that long.
+    """
+    host, port = plan.vip("galera")
+    limits = "connect_timeout=3&read_timeout=20&write_timeout=20"
+    return f"mysql+pymysql://{user}:{SecretRef(f'db/{user}')}@{host}:{port}/{db}?charset=utf8mb4&{limits}"
+
+
+def database(plan: Plan, service: str, db: str = "") -> Section:
+    """[database] (or [api_database], [placement_database]) of a service. Default database: the service's name.
+
+    Connections are recycled soon, so that none outlives a move of the writer for long; a checked-out connection is
+    always pinged first (oslo.db does it by itself).
+    """
+    return {
+        "connection": database_url(plan, service, db or service),
+        "max_retries": -1,
+        "retry_interval": 1,
+        "max_pool_size": 5,
+        "max_overflow": 20,
+        "pool_timeout": 10,
+        "connection_recycle_time": 30,
+    }
+
+
+def needs(plan: Plan, service: str, db: str = "") -> Probe:
+    """The question that must be answered before a service with a database starts: can it log in?"""
+    host, port = plan.vip("galera")
+    secret = str(SecretRef(f"db/{service}"))
+    return Probe("sql", host, port, path=db or service, user=service, secret=secret, timeout=3.0)
+
+
+def memcached_servers(plan: Plan) -> str:
+    """host:port of every memcached member, the same order everywhere (the order decides where a key lives)."""
+    port = plan.port("memcached", "memcached") if plan.has("memcached") else 0
+    return ",".join(f"{address}:{port}" for address in plan.addresses("memcached"))
+
+
+def cache(plan: Plan) -> Section:
+    """[cache]: a pool that leaves a dead or hung memcached aside.
+
+    A hung server costs one socket time-out every `memcache_dead_retry` seconds; the defaults (3 s, 300 s) would be
+    felt in every request and keep an empty cache for minutes after a short outage.
+    """
+    if not plan.has("memcached"):
+        return {"enabled": False}
+    return {
+        "enabled": True,
+        "backend": "oslo_cache.memcache_pool",
+        "memcache_servers": memcached_servers(plan),
+        "memcache_dead_retry": 10,
+        "socket_timeout": 0.5,
+        "memcache_pool_maxsize": 20,
+        "memcache_pool_unused_timeout": 60,
+        "memcache_pool_connection_get_timeout": 1,
+    }
+
+
+def _identity(plan: Plan, user: str) -> Section:
+    return {
+        "auth_type": "password",
+        "auth_url": plan.url("keystone"),
+        "project_domain_name": "Default",
+        "user_domain_name": "Default",
+        "project_name": "service",
+        "username": user,
+        "password": str(SecretRef(f"user/{user}")),
+    }
+
+
+def authtoken(plan: Plan, service: str) -> Section:
+    """[keystone_authtoken] of an API. Validated tokens are shared through memcached, so Keystone is rarely asked.
+
+    `http_connect_timeout` limits whole requests, a password check included: shorter than 5 s fails on a busy machine.
+    """
+    section = _identity(plan, service) | {
+        "www_authenticate_uri": plan.url("keystone", "external"),
+        "interface": "internal",
+        "region_name": plan.region,
+        "http_connect_timeout": 5,
+        "http_request_max_retries": 3,
+        "service_token_roles": "service",
+        "service_token_roles_required": True,
+    }
+    if plan.has("memcached"):
+        section |= {
+            "memcached_servers": memcached_servers(plan),
+            "memcache_use_advanced_pool": True,
+            "memcache_pool_dead_retry": 10,
+            "memcache_pool_socket_timeout": 1,
+            "memcache_pool_conn_get_timeout": 1,
+            "memcache_pool_maxsize": 20,
+        }
+    return section
+
+
+def session() -> Section:
+    """Session keys of a client section. Without a time-out a request in flight to a dead VIP holder never ends."""
+    return {"timeout": 15}
+
+
+def auth(plan: Plan, service_user: str) -> Section:
+    """Login and session keys of a section that calls another service as `service_user`; `adapter` adds the rest.
+
+    keystoneauth fetches tokens and version documents on the session's own retry count, which is 0 and has no option:
+    an adapter's `connect_retries` do not cover them. A pooled connection whose VIP has moved therefore fails the
+    request, whatever is written here; the cure is that the balancer closes connections after each answer.
+    """
+    return _identity(plan, service_user) | session()
+
+
+def adapter(plan: Plan) -> Section:
+    """Adapter keys of a client section: which endpoint, and how failures are repeated.
+
+    Not every section takes them: Neutron's [nova] and [placement] register login and session keys only.
+    """
+    return {
+        "region_name": plan.region,
+        "valid_interfaces": "internal",
+        "connect_retries": 3,
+        "connect_retry_delay": 0.5,
+        "status_code_retries": 3,
+        "status_code_retry_delay": 0.5,
+    }
+
+
+def transport_url(plan: Plan) -> str:
+    """rabbit:// URL with every member by node name (the client library picks the next one by itself)."""
+    login = f"openstack:{SecretRef('rabbitmq/openstack')}"
+    port = plan.port("rabbitmq", "amqp")
+    return "rabbit://" + ",".join(f"{login}@{member.node}:{port}" for member in plan.members_of("rabbitmq")) + "/"
+
+
+def messaging(plan: Plan) -> dict[str, Section]:
+    """Keys of [DEFAULT] and the section [oslo_messaging_rabbit].
+
+    All queues are quorum queues, transient ones too, with stable names from the queue manager: a restart finds its
+    queues again. Those names hold the process name, which under uwsgi is "uwsgi" for every program: `uwsgi` below
+    and every other program of the same name on a node must set PROCESS_NAME, or two programs share a reply queue and
+    take each other's answers.
+    """
+    answer = plan.timing.rpc_response_timeout
+    return {
+        "DEFAULT": {"transport_url": transport_url(plan), "rpc_response_timeout": answer},
+        "oslo_messaging_rabbit": {
+            "rabbit_quorum_queue": True,
+            "rabbit_transient_quorum_queue": True,
+            "rabbit_stream_fanout": False,
+            "use_queue_manager": True,
+            "rabbit_transient_queues_ttl": 600,
+            "heartbeat_timeout_threshold": plan.timing.amqp_heartbeat,
+            "heartbeat_rate": 3,
+            "kombu_reconnect_delay": 0.5,
+            "kombu_failover_strategy": "round-robin",
+            "rabbit_retry_interval": 1,
+            "rabbit_interval_max": 3,
+            "kombu_missing_consumer_retry_timeout": min(15, answer),
+        },
+    }
+
+
+PROCESS_NAME = "OS_OSLO_MESSAGING_RABBIT__PROCESSNAME"
+
+
+@dataclass(frozen=True)
+class Wsgi:
+    """One API program: `module` has an attribute `application`, `port` is a number on the node's own address.
+
+    `uploads`: request bodies are streams of unknown length (chunked).
+    """
+
+    name: str
+    module: str
+    port: int
+    env: tuple[tuple[str, str], ...] = ()
+    uploads: bool = False
+
+
+def uwsgi(plan: Plan, member: Member, app: Wsgi) -> tuple[File, Program]:
+    """uwsgi's file and its program. The service's options must contain PROCESSES and THREADS."""
+    path = f"/etc/outlast/uwsgi/{app.name}.ini"
+    content = Ini({"uwsgi": _uwsgi_keys(plan, member, app)})
+    env = (*app.env, (PROCESS_NAME, app.name), ("LANG", "C.UTF-8"))
+    return File(path, content), Program(app.name, ("/usr/bin/uwsgi", "--ini", path), env=env)
+
+
+def _uwsgi_keys(plan: Plan, member: Member, app: Wsgi) -> Mapping[str, Scalar]:
+    return {
+        "plugin": "python3",
+        "home": HOME,
+        "module": f"{app.module}:application",
+        "http-socket": f"{plan.address(member.node)}:{app.port}",
+        "procname-prefix-spaced": app.name,
+        "master": True,
+        "processes": plan.option(member.service, "processes"),
+        "threads": plan.option(member.service, "threads"),
+        "enable-threads": True,
+        # Forked after loading, a worker would inherit database and message connections of the master.
+        "lazy-apps": True,
+        "need-app": True,
+        "thunder-lock": True,
+        # TERM stops instead of reloading, and workers follow a killed master, so the supervisor can start it again.
+        "die-on-term": True,
+        "no-orphans": True,
+        "exit-on-reload": False,
+        "worker-reload-mercy": 5,
+        # The server side of http-socket never keeps connections; saying so spares the balancer a guess.
+        "add-header": "Connection: close",
+        "buffer-size": 65535,
+        # Seconds of silence inside a request's body; uwsgi's own 4 s break a slow upload.
+        "socket-timeout": 60 if app.uploads else 30,
+        "http-chunked-input": app.uploads or None,
+        "wsgi-manage-chunked-input": app.uploads or None,
+        "disable-logging": True,
+    }
