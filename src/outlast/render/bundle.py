@@ -1,0 +1,133 @@
+"""A node's tree and the secrets' values → the bundle its agent converges. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from outlast.plan.plan import MANAGEMENT, Plan
+from outlast.render.tree import NodeTree, RenderedFile, RenderedMember
+from outlast.spec.bundle import Bundle, BundleFile, BundleMember, Peer, encode
+from outlast.spec.probe import Probe
+from outlast.spec.program import Program, Step
+from outlast.spec.secret import PLACEHOLDER, SecretRef
+
+AGENT_PORT = 8900
+"""The agents' port on the management network: snapshots only."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """Our own code as it travels: a zip of the package and its digest."""
+
+    digest: str
+    archive: bytes
+
+
+def secrets_in(trees: Iterable[NodeTree]) -> frozenset[SecretRef]:
+    """Every secret that the trees name, wherever it stands."""
+    found: set[SecretRef] = set()
+    for tree in trees:
+        for member in tree.members:
+            # repr() of plain frozen values holds every string in them, steps and probes included.
+            for source in (*(rendered.text for rendered in member.files), repr(replace(member.spec, files=()))):
+                found.update(SecretRef(name, kind) for name, kind in PLACEHOLDER.findall(source))
+    return frozenset(found)
+
+
+def bundle(plan: Plan, tree: NodeTree, secrets: Mapping[str, str], code: Code) -> Bundle:
+    """What the node is handed. Raises KeyError where `secrets` lacks a name."""
+    members = tuple(_member(plan, member, secrets) for member in tree.members)
+    network = MANAGEMENT
+    value = Bundle(
+        cluster=plan.cluster,
+        node=tree.node,
+        digest="",
+        code=code.digest,
+        agent_address=plan.address(tree.node, network),
+        agent_port=AGENT_PORT,
+        recovery=plan.recovery,
+        members=members,
+        peers=_peers(plan, tree.node),
+        zookeeper=tuple(f"{address}:2181" for address in plan.addresses("zookeeper")),
+        vips=tuple(vip.address for vip in plan.vips.values() if tree.node in vip.priorities),
+    )
+    return replace(value, digest=hashlib.sha256(encode(value)).hexdigest()[:16])
+
+
+def _peers(plan: Plan, me: str) -> tuple[Peer, ...]:
+    """The nodes an agent asks: those that share a clustered service with it (computes never ask each other)."""
+    mine = {member.service for member in plan.members_on(me)}
+    clustered = {name for name in mine if plan.specs[name].quorum}
+    found = []
+    for node in plan.nodes:
+        services = tuple(member.service for member in plan.members_on(node.name))
+        if node.name != me and clustered.intersection(services):
+            found.append(Peer(node.name, plan.address(node.name, MANAGEMENT), services))
+    return tuple(found)
+
+
+def _member(plan: Plan, member: RenderedMember, secrets: Mapping[str, str]) -> BundleMember:
+    spec = member.spec
+    filled = replace(spec, files=())
+    # The filled description travels through JSON once, so that placeholders anywhere in it are replaced in one place.
+    raw = msgspec.json.encode({name: getattr(filled, name) for name in _FILLED}).decode()
+    described = msgspec.json.decode(_fill_json(raw, secrets), type=_Described)
+    files = tuple(_file(rendered, secrets) for rendered in member.files)
+    index = next(item.index for item in plan.members_of(spec.service) if item.node == spec.node)
+    return BundleMember(
+        service=spec.service,
+        index=index,
+        files=files,
+        directories=spec.directories,
+        programs=described.programs,
+        prepare=described.prepare,
+        setup=described.setup if index == 0 else (),
+        needs=described.needs,
+        probes=described.probes,
+        start=spec.start,
+        reload=spec.reload,
+        restart_digest=_digest("restart", files, described),
+        reload_digest=_digest("reload", files, described),
+        after=tuple(name for name in plan.specs[spec.service].after),
+        facts=spec.facts,
+    )
+
+
+_FILLED = ("programs", "prepare", "setup", "needs", "probes")
+
+
+class _Described(msgspec.Struct):
+    programs: tuple[Program, ...]
+    prepare: tuple[Step, ...]
+    setup: tuple[Step, ...]
+    needs: tuple[Probe, ...]
+    probes: tuple[Probe, ...]
+
+
+def _file(rendered: RenderedFile, secrets: Mapping[str, str]) -> BundleFile:
+    file = rendered.file
+    text = fill(rendered.text, secrets)
+    kept = "once" if file.once else text
+    digest = hashlib.sha256(f"{file.path}\0{file.mode}\0{file.owner}\0{file.group}\0{kept}".encode()).hexdigest()[:16]
+    return BundleFile(file.path, text, file.mode, file.owner, file.group, file.on_change, file.once, digest)
+
+
+def _digest(on_change: str, files: tuple[BundleFile, ...], described: _Described) -> str:
+    parts = [file.digest for file in files if file.on_change == on_change]
+    if on_change == "restart":
+        # Probes and setup steps are the agent's business: changing one restarts nothing.
+        parts += [repr(described.programs), repr(described.prepare)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def fill(text: str, secrets: Mapping[str, str]) -> str:
+    """The text with every secret's value in its place."""
+    return PLACEHOLDER.sub(lambda match: secrets[match.group(1)], text)
+
+
+def _fill_json(text: str, secrets: Mapping[str, str]) -> str:
+    return PLACEHOLDER.sub(lambda match: msgspec.json.encode(secrets[match.group(1)]).decode()[1:-1], text)

@@ -1,0 +1,88 @@
+"""What a node is handed: everything its agent needs to own its members. JSON on the wire, by msgspec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from outlast.spec.file import Directory
+from outlast.spec.probe import Probe
+from outlast.spec.program import Program, Step
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class BundleFile:
+    """A file as text, secrets filled in. `digest` covers what a restart depends on (never a `once` file's content)."""
+
+    path: str
+    text: str
+    mode: int
+    owner: str
+    group: str
+    on_change: str
+    once: bool
+    digest: str
+
+
+@dataclass(frozen=True)
+class BundleMember:
+    """A member as its agent sees it.
+
+    `restart_digest` changes whenever the programs must be restarted, `reload_digest` when a reload is enough.
+    """
+
+    service: str
+    index: int
+    files: tuple[BundleFile, ...]
+    directories: tuple[Directory, ...]
+    programs: tuple[Program, ...]
+    prepare: tuple[Step, ...]
+    setup: tuple[Step, ...]
+    needs: tuple[Probe, ...]
+    probes: tuple[Probe, ...]
+    start: str
+    reload: tuple[str, ...]
+    restart_digest: str
+    reload_digest: str
+    after: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another node: its name, the address its agent answers on, and the services it runs."""
+
+    node: str
+    address: str
+    services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Desired state of one node. `permits` are single-use (service names whose first bootstrap is allowed here)."""
+
+    cluster: str
+    node: str
+    digest: str
+    code: str
+    agent_address: str
+    agent_port: int
+    recovery: str
+    members: tuple[BundleMember, ...]
+    peers: tuple[Peer, ...]
+    zookeeper: tuple[str, ...]
+    format: int = FORMAT
+    vips: tuple[str, ...] = field(default=())
+
+
+def encode(bundle: Bundle) -> bytes:
+    """The bundle as JSON bytes."""
+    return msgspec.json.encode(bundle)
+
+
+def decode(data: bytes) -> Bundle:
+    """The bundle of JSON bytes. Raises msgspec.DecodeError (a ValueError) for anything else."""
+    return msgspec.json.decode(data, type=Bundle)
