@@ -194,9 +194,10 @@ def _be_a_daemon(log: int) -> None:
     null = os.open("/dev/null", os.O_RDONLY)
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
-    # Python ignores these two, and an ignored signal stays ignored in the program started next.
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
+    # What Python, or a shell that started us in the background, ignores would stay ignored in the node's programs.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError):
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     soft = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)

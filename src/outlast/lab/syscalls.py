@@ -29,10 +29,9 @@ MS_PRIVATE = 0x40000
 MNT_DETACH = 0x2
 
 # Numbers of calls newer than 2018 are the same on every architecture.
-_SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT, _SYS_OPENAT2 = 430, 431, 432, 437
+_SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 430, 431, 432
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "ppc64le": 203, "s390x": 217, "riscv64": 41}
 _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 1, 6
-_RESOLVE_IN_ROOT = 0x10
 
 _LOOP_CONFIGURE, _LOOP_CTL_GET_FREE = 0x4C0A, 0x4C82
 _LO_FLAGS_AUTOCLEAR = 4
@@ -122,17 +121,6 @@ def shut_down_ext4(device: str) -> None:
     finally:
         for fd in reversed(opened):
             os.close(fd)
-
-
-def open_in_root(root: str, path: str, flags: int) -> int:
-    """Open `path` as a process with root directory `root` would: absolute links stay inside."""
-    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT)
-    directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        opened = _libc.syscall(_SYS_OPENAT2, directory, os.fsencode(path.lstrip("/") or "."), how, len(how))
-        return _check(path, opened)
-    finally:
-        os.close(directory)
 
 
 def _check(what: str, result: int) -> int:
