@@ -1,0 +1,191 @@
+"""Neutron: its API and the worker that keeps OVN's databases in step with Neutron's own.
+
+Not run: `neutron-rpc-server` (it answers agents by AMQP; with OVN none asks) and `neutron-periodic-workers` (it only
+deletes rows of expired quota reservations, which are not counted anyway). Either would cost 130 MB on each node.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from outlast.plan.plan import Member, Plan
+from outlast.services import oslo
+from outlast.services.contract import Service
+from outlast.services.openvswitch.service import PHYSICAL_NETWORK
+from outlast.services.ovn.service import remotes
+from outlast.spec.file import Directory, File, Ini, Template
+from outlast.spec.probe import Probe
+from outlast.spec.program import Program
+from outlast.spec.service import CatalogueEntry, Frontend, MemberSpec, Option, Port, ServiceSpec
+
+PORT = 9696
+CODE = "/usr/local/lib/outlast/python"
+CONFIG, ML2 = "/etc/neutron/neutron.conf", "/etc/neutron/ml2.ini"
+
+SPEC = ServiceSpec(
+    name="neutron",
+    title="Neutron (networks)",
+    kind="stateless",
+    mode="active-active",
+    roles=("service",),
+    packages=("uwsgi-core", "uwsgi-plugin-python3", "openvswitch-common"),
+    ports=(Port("api", PORT),),
+    frontends=(Frontend("neutron", "api", ("external", "internal")),),
+    databases=("neutron",),
+    catalogue=(CatalogueEntry("neutron", "network", "neutron"),),
+    service_user=True,
+    options=(
+        oslo.PROCESSES,
+        oslo.THREADS,
+        Option(
+            "gateway_failover",
+            1.2,
+            "Seconds of silence after which a gateway's routers move to another one (three BFD intervals).",
+            minimum=0.3,
+            maximum=30,
+        ),
+        Option(
+            "dead_worker",
+            8,
+            "Seconds after which other API workers take over the OVN events of one that died; longer than the "
+            "database needs to fail over.",
+            minimum=4,
+            maximum=120,
+        ),
+        Option(
+            "sync_mode",
+            "log",
+            "At each start compare OVN with Neutron's database and say (log) or cure (repair) what differs.",
+            choices=("off", "log", "repair"),
+        ),
+        Option(
+            "mtu",
+            1500,
+            "MTU of the physical networks; tenant networks get what tunnels leave.",
+            minimum=1280,
+            maximum=9216,
+        ),
+    ),
+    after=("galera", "rabbitmq", "memcached", "keystone", "ovn", "openvswitch"),
+    requires=("galera", "rabbitmq", "keystone", "ovn", "openvswitch"),
+)
+
+
+def describe(plan: Plan, member: Member) -> MemberSpec:
+    """One node's API and maintenance worker."""
+    wsgi = oslo.Wsgi(
+        "neutron-api",
+        "outlast_neutron_api",
+        PORT,
+        env=(("OS_NEUTRON_CONFIG_FILES", f"{CONFIG};{ML2}"), ("PYTHONPATH", CODE)),
+    )
+    uwsgi, api = oslo.uwsgi(plan, member, wsgi)
+    maintenance = (f"{oslo.HOME}/bin/neutron-ovn-maintenance-worker", "--config-file", CONFIG, "--config-file", ML2)
+    return MemberSpec(
+        service=SPEC.name,
+        node=member.node,
+        directories=(oslo.LOCKS, Directory("/var/lib/neutron"), Directory("/etc/neutron")),
+        files=(
+            File(CONFIG, _config(plan, member), mode=0o600),
+            File(ML2, _ml2(plan), mode=0o644),
+            File(f"{CODE}/outlast_neutron_api.py", Template("neutron", "neutron_api.py.j2", _ring(plan))),
+            uwsgi,
+        ),
+        programs=(
+            replace(api, priority=52),
+            Program("neutron-ovn-maintenance", maintenance, env=(("LANG", "C.UTF-8"),), priority=60),
+        ),
+        needs=(oslo.needs(plan, "neutron"), _ovn(plan)),
+        probes=(
+            Probe("http", plan.address(member.node), PORT, "/", (200,), timeout=3.0),
+            Probe("process", path="neutron-ovn-maintenance", interval=5.0),
+        ),
+    )
+
+
+def _ovn(plan: Plan) -> Probe:
+    """Whether any member of the NB cluster takes writes; asking every member would wait for a dead one."""
+    argv = ("ovsdb-client", "--timeout=3", "wait", remotes(plan, "nb"), "OVN_Northbound", "connected")
+    return Probe("command", argv=argv, interval=2.0, timeout=4.0)
+
+
+def _ring(plan: Plan) -> dict[str, object]:
+    """Times of the hash ring, in seconds. A worker is remembered as alive for `dead` and, in a cache, `cache` more."""
+    dead = int(plan.option("neutron", "dead_worker") or 0)
+    touch = max(1, dead // 4)
+    return {"touch": touch, "dead": dead, "cache": 2 * touch, "remember": 3 * dead}
+
+
+def _config(plan: Plan, member: Member) -> Ini:
+    messages = oslo.messaging(plan)
+    default: oslo.Section = {
+        "host": member.node,
+        "state_path": "/var/lib/neutron",
+        "core_plugin": "ml2",
+        "service_plugins": "ovn-router",
+        "api_paste_config": f"{oslo.HOME}/etc/neutron/api-paste.ini",
+        "global_physnet_mtu": plan.option("neutron", "mtu"),
+        "rpc_workers": 0,
+        "rpc_state_report_workers": 0,
+        "dhcp_agent_notification": False,
+        # Silence of a chassis after which ports are no longer bound there.
+        "agent_down_time": 30,
+    }
+    client: oslo.Section = {"region_name": plan.region, "endpoint_type": "internal"}
+    return Ini(
+        {
+            "DEFAULT": oslo.defaults() | messages["DEFAULT"] | default,
+            "database": oslo.database(plan, "neutron"),
+            "keystone_authtoken": oslo.authtoken(plan, "neutron"),
+            "nova": oslo.auth(plan, "nova") | client,
+            "placement": oslo.auth(plan, "placement") | client,
+            "oslo_concurrency": oslo.concurrency(),
+            "oslo_messaging_rabbit": messages["oslo_messaging_rabbit"],
+            "oslo_messaging_notifications": {"driver": "noop"},
+        },
+        oslo="neutron",
+    )
+
+
+def _ml2(plan: Plan) -> Ini:
+    return Ini(
+        {
+            "ml2": {
+                "type_drivers": "flat,vlan,geneve",
+                "tenant_network_types": "geneve",
+                "mechanism_drivers": "ovn",
+                "extension_drivers": "port_security",
+                "overlay_ip_version": 4,
+            },
+            "ml2_type_flat": {"flat_networks": PHYSICAL_NETWORK},
+            "ml2_type_vlan": {"network_vlan_ranges": PHYSICAL_NETWORK},
+            "ml2_type_geneve": {"vni_ranges": "1:65536", "max_header_size": 38},
+            "securitygroup": {"enable_security_group": True},
+            "ovn": _ovn_section(plan),
+        },
+        oslo="neutron",
+    )
+
+
+def _ovn_section(plan: Plan) -> oslo.Section:
+    interval = round(float(plan.option("neutron", "gateway_failover") or 0) * 1000 / 3)
+    return {
+        "ovn_nb_connection": remotes(plan, "nb"),
+        "ovn_sb_connection": remotes(plan, "sb"),
+        "ovsdb_connection_timeout": 30,
+        "ovsdb_retry_max_interval": 2,
+        # Longer than that of OVN's own daemons: a Python process may be busy for a second or two.
+        "ovsdb_probe_interval": 5000,
+        "neutron_sync_mode": plan.option("neutron", "sync_mode"),
+        "ovn_l3_scheduler": "leastloaded",
+        "ovn_metadata_enabled": True,
+        "enable_distributed_floating_ip": bool(plan.option("openvswitch", "external_on_computes")),
+        # The maintenance worker writes these to OVN, which takes them to every tunnel between chassis.
+        "ha_failover_strategy": "manual",
+        "bfd_min_rx": interval,
+        "bfd_min_tx": min(100, interval),
+        "bfd_mult": 3,
+    }
+
+
+SERVICE = Service(SPEC, describe)

@@ -1,0 +1,145 @@
+"""Nova on the controllers: API, metadata, scheduler, conductor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from outlast.plan.plan import Member, Plan
+from outlast.services import oslo
+from outlast.services.contract import Service
+from outlast.services.nova.config import shared
+from outlast.spec.file import Directory, File, Ini
+from outlast.spec.probe import Probe
+from outlast.spec.program import Program, Step
+from outlast.spec.secret import SecretRef
+from outlast.spec.service import CatalogueEntry, Frontend, MemberSpec, Option, Port, ServiceSpec
+
+API, METADATA = 8774, 8775
+CONFIG, CLIENT = "/etc/nova/nova.conf", "/etc/nova/mariadb.cnf"
+PASTE = f"{oslo.HOME}/etc/nova/api-paste.ini"
+
+SPEC = ServiceSpec(
+    name="nova",
+    title="Nova (servers)",
+    kind="stateless",
+    mode="active-active",
+    roles=("service",),
+    packages=("uwsgi-core", "uwsgi-plugin-python3", "mariadb-client"),
+    ports=(Port("api", API), Port("metadata", METADATA)),
+    frontends=(
+        Frontend("nova", "api", ("external", "internal")),
+        Frontend("nova-metadata", "metadata"),
+    ),
+    databases=("nova_api", "nova_cell0", "nova"),
+    catalogue=(CatalogueEntry("nova", "compute", "nova", "/v2.1"),),
+    service_user=True,
+    options=(
+        oslo.PROCESSES,
+        oslo.THREADS,
+        Option("scheduler_workers", 1, "Processes of the scheduler on each node.", minimum=1, maximum=64),
+        Option("conductor_workers", 1, "Processes of the conductor on each node.", minimum=1, maximum=64),
+        Option("discover_interval", 5, "Seconds between two looks for new compute nodes.", minimum=1, maximum=3600),
+        Option(
+            "report_interval",
+            3,
+            "Seconds between signs of life of every service; after five without one it counts as down.",
+            minimum=1,
+            maximum=60,
+        ),
+    ),
+    after=("galera", "rabbitmq", "memcached", "keystone", "placement", "glance", "neutron"),
+    requires=("galera", "rabbitmq", "keystone", "placement", "glance", "neutron"),
+)
+
+
+def describe(plan: Plan, member: Member) -> MemberSpec:
+    """One node's four programs."""
+    env = (("OS_NOVA_CONFIG_FILES", f"{PASTE};{CONFIG}"),)
+    api_file, api = oslo.uwsgi(plan, member, oslo.Wsgi("nova-api", "nova.wsgi.osapi_compute", API, env))
+    metadata_file, metadata = oslo.uwsgi(plan, member, oslo.Wsgi("nova-metadata", "nova.wsgi.metadata", METADATA, env))
+    address = plan.address(member.node)
+    return MemberSpec(
+        service=SPEC.name,
+        node=member.node,
+        directories=(oslo.LOCKS, Directory("/var/lib/nova"), Directory("/etc/nova")),
+        files=(
+            File(CONFIG, _config(plan, member), mode=0o600),
+            File(CLIENT, _client(plan), mode=0o600, on_change="none"),
+            api_file,
+            metadata_file,
+        ),
+        prepare=(_cells(plan),),
+        programs=(
+            replace(api, priority=52),
+            replace(metadata, priority=53),
+            _program("nova-scheduler", 60),
+            _program("nova-conductor", 60),
+        ),
+        needs=_needs(plan),
+        probes=(
+            Probe("http", address, API, "/", (200,), timeout=3.0),
+            Probe("http", address, METADATA, "/", (200,), timeout=3.0),
+            Probe("process", path="nova-scheduler", interval=5.0),
+            Probe("process", path="nova-conductor", interval=5.0),
+        ),
+    )
+
+
+def _program(name: str, priority: int) -> Program:
+    argv = (f"{oslo.HOME}/bin/{name}", "--config-file", CONFIG)
+    return Program(name, argv, env=(("LANG", "C.UTF-8"),), priority=priority)
+
+
+def _needs(plan: Plan) -> tuple[Probe, ...]:
+    return tuple(oslo.needs(plan, "nova", database) for database in SPEC.databases)
+
+
+def _config(plan: Plan, member: Member) -> Ini:
+    sections = shared(plan, member.node) | {
+        "database": oslo.database(plan, "nova"),
+        "api_database": oslo.database(plan, "nova", "nova_api"),
+        "keystone_authtoken": oslo.authtoken(plan, "nova"),
+        "wsgi": {"api_paste_config": PASTE},
+        "scheduler": {
+            "workers": plan.option("nova", "scheduler_workers"),
+            "discover_hosts_in_cells_interval": plan.option("nova", "discover_interval"),
+        },
+        "conductor": {"workers": plan.option("nova", "conductor_workers")},
+    }
+    return Ini(sections, oslo="nova")
+
+
+def _client(plan: Plan) -> Ini:
+    host, port = plan.vip("galera")
+    password = str(SecretRef("db/nova"))
+    return Ini({"client": {"host": host, "port": port, "user": "nova", "password": password, "connect-timeout": 5}})
+
+
+def _cells(plan: Plan) -> Step:
+    """Where the two cells are, told before any program of Nova starts (each looks at once, and remembers).
+
+    Written as templates that Nova fills from its own configuration, so the database holds no password and a changed
+    one needs no second place. On every node, because none knows whether the founder has done it; it changes nothing
+    the second time.
+    """
+    address = "{scheme}://{username}:{password}@{hostname}:{port}"
+    rows = (
+        ("cell0", "none:///", f"{address}/nova_cell0?{{query}}"),
+        ("cell1", _messages(len(plan.members_of("rabbitmq"))), f"{address}/{{path}}?{{query}}"),
+    )
+    sql = "".join(
+        f"UPDATE cell_mappings SET transport_url='{messages}', database_connection='{database}' WHERE name='{name}';\n"
+        for name, messages, database in rows
+    )
+    argv = ("mariadb", f"--defaults-file={CLIENT}", "nova_api")
+    return Step("nova-cells", argv, stdin=sql, needs=_needs(plan))
+
+
+def _messages(count: int) -> str:
+    """Template of a RabbitMQ address with `count` members: Nova numbers their parts from 1, but only if several."""
+    numbers = [""] if count < 2 else [str(number) for number in range(1, count + 1)]
+    parts = (f"{{username{n}}}:{{password{n}}}@{{hostname{n}}}:{{port{n}}}" for n in numbers)
+    return "{scheme}://" + ",".join(parts) + "/{path}"
+
+
+SERVICE = Service(SPEC, describe)
