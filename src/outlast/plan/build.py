@@ -151,7 +151,9 @@ def _frontends(
                     vip=vip,
                     address=str(cluster.vips[vip].address),
                     port=offer.port,
-                    servers=tuple((node, addresses[node][port.network], port.number) for node in holders[offer.service]),
+                    servers=tuple(
+                        (node, addresses[node][port.network], port.number) for node in holders[offer.service]
+                    ),
                     check_port=offer.frontend.check_port or port.number,
                 )
             )

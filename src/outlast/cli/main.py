@@ -1,0 +1,327 @@
+"""The command: parse, call, print."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from outlast.cli import show
+from outlast.errors import ClusterFileError, OutlastError
+
+app = typer.Typer(
+    help="Builds, keeps and proves highly available OpenStack controllers with their SDN.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    epilog="Exit codes: 0 done · 1 it failed · 2 wrong input · 3 this machine cannot do it · 130 interrupted",
+)
+node_app = typer.Typer(help="One node: power it off and on.", no_args_is_help=True)
+app.add_typer(node_app, name="node")
+
+File = Annotated[
+    Path | None,
+    typer.Option("-f", "--file", help="Cluster file. Default: $OUTLAST_CLUSTER, ./cluster.yaml, or the only lab's."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def say_json(value: object) -> None:
+    print(json.dumps(value, indent=2, default=str))
+
+
+@app.command()
+def init(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("cluster.yaml")) -> None:
+    """Write a cluster file to start from.  [dim]outlast init mycloud.yaml[/]"""
+    from outlast.errors import InputError
+    from outlast.pipeline.init import EXAMPLE
+
+    if path.exists():
+        raise InputError("init.exists", f"{path} is there already; name another file")
+    path.write_text(EXAMPLE)
+    print(f"wrote {path}; next: outlast check -f {path}")
+
+
+@app.command()
+def check(file: File = None, as_json: Json = False) -> None:
+    """Check the cluster file and list every single point of failure it leaves."""
+    from outlast.pipeline.check import check as examine
+
+    problems = examine(file)
+    if as_json:
+        say_json([asdict(problem) for problem in problems])
+        return
+    for problem in problems:
+        print(problem)
+    print(f"{len(problems)} warnings" if problems else "no problem and no single point of failure found")
+
+
+@app.command()
+def plan(file: File = None, as_json: Json = False) -> None:
+    """Show what would run where, what `up` would change, and why."""
+    from outlast.pipeline import verbs
+    from outlast.pipeline.describe import plan_json, plan_table
+    from outlast.pipeline.target import open_target
+
+    target = open_target(file)
+    differences = run(verbs.differences(target))
+    if as_json:
+        say_json({**plan_json(target.plan), "changes": [asdict(change) for change in differences]})
+        return
+    out = show.console()
+    out.print(plan_table(target.plan))
+    for vip in target.plan.vips.values():
+        order = ", ".join(f"{node} {priority}" for node, priority in vip.priorities.items())
+        out.print(f"{vip.name} VIP {vip.address} on {vip.network}, VRRP id {vip.router_id}, priorities {order}")
+    for change in differences:
+        out.print(f"  {change.kind:8} {change.service} on {change.node}: {change.reason}")
+    out.print(f"{len(differences)} changes" if differences else "nothing to change")
+
+
+@app.command()
+def up(
+    file: File = None,
+    host_access: Annotated[
+        bool, typer.Option("--host-access", help="Let this machine reach the external VIP.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the cluster up, or to what the cluster file now says. Interrupted, run it again: it continues."""
+    from outlast.pipeline import verbs
+    from outlast.pipeline.progress import Silent
+    from outlast.pipeline.target import open_target
+    from outlast.pipeline.up import up as bring_up
+
+    target = open_target(file)
+    out = show.console()
+    if as_json:
+        report = run(bring_up(target, Silent(), host_access=host_access))
+        say_json({**asdict(report), "changed": report.changed})
+        return
+    with show.Shown(out) as progress:
+        report = run(bring_up(target, progress, host_access=host_access))
+    if not report.changed:
+        out.print("nothing to change: the cluster is as the cluster file says")
+    seen, _ = run(verbs.look(target))
+    out.print(show.status_table(target.plan, seen))
+    for line in show.vip_lines(target.plan, seen):
+        out.print(line)
+    if report.changed:
+        for name, seconds in sorted(report.milestones.items(), key=lambda item: item[1]):
+            out.print(f"  [dim]{seconds:6.1f} s[/]  {name}")
+    out.print("Next:  outlast demo  ·  outlast status  ·  outlast openstack server list")
+
+
+@app.command()
+def down(file: File = None, as_json: Json = False) -> None:
+    """Remove the lab: nodes, networks, volumes, secrets. Only the cached image stays."""
+    from outlast.pipeline import verbs
+    from outlast.pipeline.target import open_target
+
+    removed = verbs.down(open_target(file))
+    if as_json:
+        say_json(removed)
+    else:
+        print(f"removed {len(removed)} things" if removed else "nothing was there")
+
+
+@app.command()
+def status(file: File = None, as_json: Json = False) -> None:
+    """Services by node, VIP holders, and what is not well. Exit 1 unless all is well."""
+    from outlast.pipeline import verbs
+    from outlast.pipeline.target import open_target
+
+    target = open_target(file)
+    seen, _ = run(verbs.look(target))
+    if as_json:
+        say_json(asdict(seen))
+    else:
+        out = show.console()
+        out.print(show.status_table(target.plan, seen))
+        for line in show.vip_lines(target.plan, seen):
+            out.print(line)
+        for service, row in seen.cells.items():
+            for node, cell in row.items():
+                if not cell.settled:
+                    out.print(f"  {service} on {node}: {cell.sentence}")
+    if seen.code != "ok":
+        raise typer.Exit(1)
+
+
+@app.command()
+def watch(file: File = None, seconds: Annotated[float, typer.Option(help="Between two looks.")] = 1.0) -> None:
+    """The status, again and again, until Ctrl-C."""
+    from rich.console import Group
+    from rich.live import Live
+
+    from outlast.pipeline import verbs
+    from outlast.pipeline.target import open_target
+
+    target = open_target(file)
+
+    async def keep_looking() -> None:
+        with Live(console=show.console(), refresh_per_second=4) as live:
+            while True:
+                seen, _ = await verbs.look(target)
+                live.update(Group(show.status_table(target.plan, seen), *show.vip_lines(target.plan, seen)))
+                await asyncio.sleep(seconds)
+
+    run(keep_looking())
+
+
+@app.command()
+def events(
+    file: File = None,
+    node: Annotated[str, typer.Option(help="Only this node.")] = "",
+    service: Annotated[str, typer.Option(help="Only this service.")] = "",
+    last: Annotated[int, typer.Option(help="How many.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """What the agents decided and did, in time order."""
+    from outlast.pipeline import verbs
+    from outlast.pipeline.target import open_target
+
+    found = run(verbs.all_events(open_target(file), node, service))[-last:]
+    if as_json:
+        say_json([asdict(event) for event in found])
+        return
+    for event in found:
+        at = datetime.fromtimestamp(event.at).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        print(f"{at}  {event.node:8} {event.service or 'agent':14} {event.code:20} {event.sentence}")
+
+
+@app.command()
+def logs(
+    node: str,
+    program: Annotated[str, typer.Argument(help="Program or service; none lists them.")] = "",
+    file: File = None,
+    lines: Annotated[int, typer.Option("-n", help="How many lines.")] = 50,
+    follow: Annotated[bool, typer.Option("-F", "--follow", help="Go on as they come.")] = False,
+) -> None:
+    """A program's log on a node.  [dim]outlast logs c1 nova-api -n 100[/]"""
+    from outlast.pipeline.shell import log_argv
+    from outlast.pipeline.target import open_target
+
+    target = open_target(file)
+    raise typer.Exit(
+        subprocess.run([*target.entry(node), *log_argv(target, node, program, lines, follow)], check=False).returncode
+    )
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+def shell(context: typer.Context, node: str, file: File = None) -> None:
+    """A shell on a node, or one command.  [dim]outlast shell c1 ip addr[/]"""
+    from outlast.pipeline.target import open_target
+
+    target = open_target(file)
+    argv = context.args or ["/bin/bash", "-l"]
+    raise typer.Exit(subprocess.run([*target.entry(node), *argv], check=False).returncode)
+
+
+@app.command()
+def openrc(file: File = None) -> None:
+    """Settings for OpenStack clients.  [dim]source <(outlast openrc)[/]"""
+    from outlast.pipeline.client import openrc as lines
+    from outlast.pipeline.target import open_target
+
+    print(lines(open_target(file)), end="")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def openstack(context: typer.Context) -> None:
+    """OpenStack's own command, on the client node, through the external VIP.  [dim]outlast openstack server list[/]"""
+    from outlast.pipeline.client import OPENSTACK as command
+    from outlast.pipeline.client import client_node, credentials
+    from outlast.pipeline.target import open_target
+
+    target = open_target(None)
+    environment = [f"{key}={value}" for key, value in credentials(target).items()]
+    argv = [*target.entry(client_node(target)), "/usr/bin/env", *environment, command, *context.args]
+    raise typer.Exit(subprocess.run(argv, check=False).returncode)
+
+
+@app.command()
+def demo(
+    file: File = None,
+    clean: Annotated[bool, typer.Option("--clean", help="Remove what the demo made.")] = False,
+    server: Annotated[str, typer.Option(help="Name of the server.")] = "demo-1",
+    as_json: Json = False,
+) -> None:
+    """Upload an image, make networks and a server, and wait until it answers on its floating address."""
+    from outlast.pipeline.demo import demo as show_off
+    from outlast.pipeline.target import open_target
+
+    steps: list[dict[str, object]] = []
+
+    def told(step: dict[str, object]) -> None:
+        steps.append(step)
+        if not as_json:
+            more = ", ".join(str(value) for key, value in step.items() if key not in ("step", "at"))
+            print(f"{step['at']:>7} s  {step['step']}{'  ' + more if more else ''}", flush=True)
+
+    run(show_off(open_target(file), told, clean=clean, server=server))
+    if as_json:
+        say_json(steps)
+
+
+@node_app.command("poweroff")
+def poweroff(node: Annotated[str, typer.Argument(help="Name, or vip-holder.")], file: File = None) -> None:
+    """A power cut: what the node had not synced is lost."""
+    _power(file, node, lambda target, name: target.lab.poweroff(name), "is off")
+
+
+@node_app.command("poweron")
+def poweron(node: str, file: File = None) -> None:
+    """Power back; the node rejoins by itself."""
+    _power(file, node, lambda target, name: target.lab.poweron(name), "is on")
+
+
+def _power(file: Path | None, wanted: str, act: Callable[[Any, str], None], done: str) -> None:
+    from outlast.pipeline import verbs
+    from outlast.pipeline.target import open_target
+
+    target = open_target(file)
+    name = wanted
+    if wanted not in target.plan.node_by_name:
+        _, answers = run(verbs.look(target))
+        name = verbs.resolve(target, wanted, answers)
+    act(target, name)
+    print(f"{name} {done}")
+
+
+def main() -> None:
+    """Entry point; errors are one sentence on standard error, and the exit code says of which kind."""
+    try:
+        app(standalone_mode=True)
+    except ClusterFileError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_status)
+    except OutlastError as error:
+        print(f"outlast: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except BrokenPipeError:
+        os._exit(0)
+    except KeyboardInterrupt:
+        print("interrupted; run it again to continue", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,386 @@
+"""The node's agent: reads once, decides, does one thing, says one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+import xmlrpc.client
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from outlast.node import disk, hands
+from outlast.node.decide import Action, decide
+from outlast.node.prober import Prober
+from outlast.node.recovery import Recovery, recoveries
+from outlast.node.serve import Server
+from outlast.node.supervisor import Supervisor
+from outlast.node.view import Asked, Attempt, MemberView, View, step_digest
+from outlast.record import events
+from outlast.spec import bundle as bundles
+from outlast.spec import snapshot as snapshots
+from outlast.spec.bundle import Bundle, BundleMember
+from outlast.spec.probe import Health, Probe
+from outlast.spec.program import Step
+from outlast.spec.snapshot import MemberState, ProgramState, Snapshot
+
+IDLE = 1.0
+"""Seconds between two cycles when nothing changes."""
+
+BUSY = 0.15
+"""Seconds between two cycles while members are on their way."""
+
+RECHECK = 60.0
+"""Seconds after which files on disk are compared again although nobody announced a change."""
+
+
+class Agent:
+    """One per node. Owns the start, stop, restart and bootstrap of the node's members."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+        self.bundle: Bundle | None = None
+        self.code = code_digest()
+        self.wake = asyncio.Event()
+        self.prober = Prober(self.wake.set)
+        self.memory_path = disk.HOME / "memory.json"
+        self.boot_path = disk.RUN / "boot.json"
+        self.memory = disk.load(self.memory_path)
+        self.boot_memory = disk.load(self.boot_path)
+        self.journal: events.Journal | None = None
+        self.running: dict[str, str] = {}
+        self.attempts: dict[tuple[str, str], Attempt] = {}
+        self.stale: dict[str, tuple[str, ...]] = {}
+        self.checked_at = 0.0
+        self.bundle_stamp: tuple[int, int] = (0, 0)
+        self.snapshot = Snapshot("", os.uname().nodename, "", self.code, boot_id(), 0, "no bundle yet")
+        self.snapshot_at = time.monotonic()
+        self.said: dict[str, str] = {}
+        self.cycle = 0
+        self.recoveries: Mapping[str, Recovery] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Until the code on disk is another one, or SIGTERM."""
+        stopping = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+        server = Server({"/snapshot": self._answer_snapshot, "/events": self._answer_events})
+        await server.listen_unix(disk.SOCKET)
+        listening = False
+        while not stopping.is_set() and code_digest() == self.code:
+            self.wake.clear()
+            self._take_bundle()
+            if self.bundle is None:
+                await self._pause(0.1)
+                continue
+            if not listening:
+                await server.listen_tcp(self.bundle.agent_address, self.bundle.agent_port)
+                listening = True
+            await self._cycle(self.bundle)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self.wake.wait(), seconds)
+        except TimeoutError:
+            pass
+
+    def _take_bundle(self) -> None:
+        """A new bundle is taken whole or not at all."""
+        try:
+            status = disk.BUNDLE.stat()
+            stamp = (status.st_mtime_ns, status.st_ino)
+            if stamp == self.bundle_stamp:
+                return
+            self.bundle = bundles.decode(disk.BUNDLE.read_bytes())
+        except (FileNotFoundError, ValueError) as error:
+            self.snapshot = replace(self.snapshot, sentence=f"no usable bundle: {error}")
+            return
+        self.bundle_stamp = stamp
+        self.journal = events.Journal(disk.EVENTS, self.bundle.node)
+        self.checked_at = 0.0
+        self.attempts.clear()
+        self.recoveries = recoveries(self.bundle, self)
+        self._event("", "agent.bundle", f"took bundle {self.bundle.digest}")
+
+    async def _cycle(self, bundle: Bundle) -> None:
+        self.cycle += 1
+        try:
+            states = await asyncio.to_thread(self.supervisor.states)
+        except (OSError, xmlrpc.client.Error) as error:
+            self.snapshot = replace(self.snapshot, sentence=f"supervisord does not answer: {error}")
+            self.snapshot_at = time.monotonic()
+            await self._pause(0.5)
+            return
+        await self._check_files(bundle)
+        view = self._read(bundle, states)
+        actions = decide(view)
+        todo = next((action for action in actions if action.kind != "none"), None)
+        self._publish(bundle, view, actions, todo)
+        if todo:
+            await self._do(todo, view)
+            return
+        settled = all(action.final for action in actions)
+        await self._pause(IDLE if settled else BUSY)
+
+    async def _check_files(self, bundle: Bundle) -> None:
+        now = time.monotonic()
+        if now - self.checked_at < RECHECK and self.checked_at:
+            return
+        for member in bundle.members:
+            self.stale[member.service] = await asyncio.to_thread(disk.stale, member.files)
+        self.checked_at = now
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def _read(self, bundle: Bundle, states: Mapping[str, ProgramState]) -> View:
+        wanted: dict[Hashable, Probe] = {}
+        members = tuple(self._member(member, states, wanted) for member in bundle.members)
+        self.prober.refresh(wanted, {name: state.state for name, state in states.items()})
+        ours = {program.name for member in bundle.members for program in member.programs}
+        paused = disk.PAUSE.read_text().strip() if disk.PAUSE.exists() else ""
+        return View(
+            time.monotonic(), bundle.node, members, tuple(name for name in states if name not in ours), paused=paused
+        )
+
+    def _member(
+        self, member: BundleMember, states: Mapping[str, ProgramState], wanted: dict[Hashable, Probe]
+    ) -> MemberView:
+        name = member.service
+        done = self.memory.steps | self.boot_memory.steps
+        view = MemberView(
+            member=member,
+            stale_files=self.stale.get(name, ()),
+            programs={program.name: states[program.name] for program in member.programs if program.name in states},
+            stale_sections=hands.stale_sections(member),
+            started=self.memory.started.get(name, ""),
+            reloaded=self.memory.reloaded.get(name, ""),
+            needs=(),
+            step_needs=(),
+            health=Health("stopped", "member.stopped", f"{name} does not run"),
+            steps_done=done,
+            running=self.running.get(name, ""),
+            attempts={key: attempt for (service, key), attempt in self.attempts.items() if service == name},
+        )
+        needs: tuple[Asked, ...] = ()
+        if view.up:
+            keys = [(name, view.started, index) for index in range(len(member.probes))]
+            wanted.update(zip(keys, member.probes, strict=True))
+            view = replace(view, health=self.prober.health(name, keys))
+        else:
+            needs = self._ask(name, "needs", member.needs, wanted)
+        step = pending_step(view)
+        step_needs = self._ask(name, "step", step.needs if step else (), wanted)
+        recovery = self.recoveries.get(member.start)
+        direction = recovery.direction(view) if recovery else None
+        return replace(view, needs=needs, step_needs=step_needs, direction=direction)
+
+    def _ask(self, name: str, what: str, probes: tuple[Probe, ...], wanted: dict[Hashable, Probe]) -> tuple[Asked, ...]:
+        keys = [(name, what, probe) for probe in probes]
+        wanted.update(zip(keys, probes, strict=True))
+        return tuple(self.prober.asked(key) for key in keys)
+
+    # --- doing ---------------------------------------------------------------------------------------------------
+
+    async def _do(self, action: Action, view: View) -> None:
+        self._event(action.service, action.code, action.sentence)
+        if action.kind == "forget":
+            for program in view.strangers:
+                await asyncio.to_thread(hands.forget, program, self.supervisor)
+            return
+        member = next(member for member in view.members if member.member.service == action.service)
+        if action.kind == "step" and action.step:
+            self._background(action.service, action.step.name, self._step(member.member, action.step))
+        elif action.kind in ("bootstrap", "pc-bootstrap", "position"):
+            recovery = self.recoveries[member.member.start]
+            self._background(action.service, action.kind, self._recover(recovery, action, member))
+        else:
+            await self._quick(action, member)
+
+    async def _quick(self, action: Action, view: MemberView) -> None:
+        try:
+            await asyncio.to_thread(self._quick_blocking, action, view)
+        except (OSError, KeyError, xmlrpc.client.Error) as error:
+            self._failed(action.service, "start", str(error))
+            self._event(action.service, "action.failed", f"{action.kind} of {action.service} failed: {error}")
+            await self._pause(0.5)
+
+    def _quick_blocking(self, action: Action, view: MemberView) -> None:
+        member = view.member
+        name = member.service
+        if action.kind == "files":
+            hands.write_files(member, view.stale_files)
+            self.stale[name] = disk.stale(member.files)
+        elif action.kind == "sections":
+            hands.write_sections(member)
+        elif action.kind == "stop":
+            hands.stop(view, self.supervisor)
+        elif action.kind == "start":
+            self.started(view)
+        elif action.kind == "reload":
+            import subprocess
+
+            subprocess.run(member.reload, check=False, timeout=20, capture_output=True)
+            self._remember(replace(self.memory, reloaded={**self.memory.reloaded, name: member.reload_digest}))
+
+    def started(self, view: MemberView) -> None:
+        """Starts the member's programs and remembers the digest they run with, before they do."""
+        member = view.member
+        hands.start(view, self.supervisor)
+        name = member.service
+        self.attempts[(name, "start")] = self._attempt(name, "start")
+        self._remember(
+            replace(
+                self.memory,
+                started={**self.memory.started, name: member.restart_digest},
+                reloaded={**self.memory.reloaded, name: member.reload_digest},
+            )
+        )
+
+    def _attempt(self, service: str, key: str) -> Attempt:
+        """Repeated starts count as failures until `FORGIVE` seconds pass: a crash loop slows down by itself."""
+        before = self.attempts.get((service, key))
+        now = time.monotonic()
+        again = before is not None and now - before.at < 30
+        return Attempt(now, before.failures + 1 if again and before else 0)
+
+    def _failed(self, service: str, key: str, reason: str) -> None:
+        before = self.attempts.get((service, key))
+        self.attempts[(service, key)] = Attempt(time.monotonic(), (before.failures if before else 0) + 1, reason)
+
+    def _background(self, service: str, what: str, work: object) -> None:
+        self.running[service] = what
+
+        async def supervised() -> None:
+            try:
+                await work  # type: ignore[misc]
+            except Exception as error:
+                self._failed(service, what, str(error))
+                self._event(service, "step.failed", f"{what} failed: {error}")
+            finally:
+                self.running.pop(service, None)
+                self.wake.set()
+
+        task = asyncio.create_task(supervised())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _step(self, member: BundleMember, step: Step) -> None:
+        begun = time.monotonic()
+        await hands.run_step(step, member)
+        self.attempts.pop((member.service, step.name), None)
+        digest = step_digest(step)
+        if step.every_boot:
+            self.boot_memory = self.boot_memory.with_step(digest)
+            disk.save(self.boot_path, self.boot_memory)
+        else:
+            self._remember(self.memory.with_step(digest))
+        self._event(member.service, "step.done", f"{step.name} done in {time.monotonic() - begun:.1f} s")
+
+    async def _recover(self, recovery: Recovery, action: Action, view: MemberView) -> None:
+        await recovery.act(action.kind, view)
+
+    def _remember(self, memory: disk.Memory) -> None:
+        self.memory = memory
+        disk.save(self.memory_path, memory)
+
+    def remember_view(self, members: tuple[str, ...], number: int) -> None:
+        """The database's primary component, durably: recovery after a total loss depends on it."""
+        if (members, number) != (self.memory.view, self.memory.view_number):
+            self._remember(replace(self.memory, view=members, view_number=number))
+
+    # --- telling -------------------------------------------------------------------------------------------------
+
+    def _event(self, service: str, code: str, sentence: str) -> None:
+        if self.journal:
+            self.journal.add(time.time(), service, code, sentence)
+
+    def _publish(self, bundle: Bundle, view: View, actions: tuple[Action, ...], todo: Action | None) -> None:
+        by_service = {action.service: action for action in actions}
+        members = []
+        for member in view.members:
+            action = by_service.get(member.member.service) or Action("none", "", "agent.paused", view.paused)
+            self._say(member, action)
+            members.append(_state(member, action))
+        chosen = todo or next((action for action in actions if not action.final), None)
+        galera = next((item.fact() for item in self.recoveries.values()), None)
+        self.snapshot = Snapshot(
+            cluster=bundle.cluster,
+            node=bundle.node,
+            bundle=bundle.digest,
+            code=self.code,
+            boot=boot_id(),
+            cycle=self.cycle,
+            sentence=chosen.sentence if chosen else "all members are well",
+            members=tuple(members),
+            vips=held(bundle.vips),
+            galera=galera,
+            has_data=tuple(name for name, item in self.recoveries.items() if item.fact().has_data),
+            settled=all(action.final for action in actions) and not view.paused,
+        )
+        self.snapshot_at = time.monotonic()
+
+    def _say(self, member: MemberView, action: Action) -> None:
+        """A waiting sentence becomes an event once, when its code changes."""
+        name = member.member.service
+        if action.kind == "none" and self.said.get(name) != action.code:
+            self._event(name, action.code, action.sentence)
+        self.said[name] = action.code
+
+    def _answer_snapshot(self, query: Mapping[str, str]) -> bytes:
+        return snapshots.encode(replace(self.snapshot, age=time.monotonic() - self.snapshot_at))
+
+    def _answer_events(self, query: Mapping[str, str]) -> bytes:
+        after = int(query.get("after", "0") or 0)
+        return msgspec.json.encode(events.read(disk.EVENTS, after)[-int(query.get("last", "2000")) :])
+
+
+def pending_step(view: MemberView) -> Step | None:
+    """The step whose needs are worth asking: the next one not done, of setup when the member is well."""
+    steps = view.member.setup if view.up and view.started == view.member.restart_digest else view.member.prepare
+    return next((step for step in steps if step_digest(step) not in view.steps_done), None)
+
+
+def _state(member: MemberView, action: Action) -> MemberState:
+    converged = member.up and member.started == member.member.restart_digest and not member.stale_files
+    setup = all(step_digest(step) in member.steps_done for step in member.member.setup)
+    phase = (
+        "settled" if action.final else "running" if member.up else action.kind if action.kind != "none" else "waiting"
+    )
+    sentence = action.sentence if not action.final else member.health.sentence
+    return MemberState(
+        member.member.service, member.health, phase, sentence, converged, setup, tuple(member.programs.values())
+    )
+
+
+def held(vips: tuple[str, ...]) -> tuple[str, ...]:
+    """Which of the cluster's VIPs this node carries now, from the kernel's table of local addresses."""
+    try:
+        table = Path("/proc/net/fib_trie").read_text()
+    except OSError:
+        return ()
+    words = set(table.split())
+    return tuple(vip for vip in vips if vip in words)
+
+
+def code_digest() -> str:
+    """Digest of the code on disk: the target of the `code` link (the agent leaves when it changes)."""
+    try:
+        return os.readlink(disk.CODE).rsplit("-", 1)[-1]
+    except OSError:
+        return ""
+
+
+def boot_id() -> str:
+    """Identity of this boot of the node: PID 1's start time (a lab node shares its kernel's boot id with the host)."""
+    return Path("/proc/1/stat").read_text().rsplit(")", 1)[1].split()[19]
+
+
+def main(argv: list[str]) -> int:
+    """`outlast-node agent`."""
+    asyncio.run(Agent(Supervisor()).run())
+    return 0

@@ -1,0 +1,138 @@
+"""View → one Action. Pure: the agent reads once, decides here, does one thing and says one sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from outlast.node.view import Attempt, Direction, MemberView, View, step_digest
+from outlast.spec.program import Step
+
+BACKOFF = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds to wait before the n-th retry; the last one goes on for ever: nothing is given up silently."""
+
+FORGIVE = 120.0
+"""Seconds after which old failures count no more, success or not."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing to do. `kind` none means that nothing is to be done or that something is waited for.
+
+    kind: none, files, step, sections, start, stop, reload, bootstrap, pc-bootstrap, position, forget
+    """
+
+    kind: str
+    service: str
+    code: str
+    sentence: str
+    step: Step | None = None
+    final: bool = False
+
+
+def decide(view: View) -> tuple[Action, ...]:
+    """One action or waiting sentence per member, in start order, and one per program that nobody wants any more.
+
+    The caller does the first that is not "none"; the rest tells what each member waits for.
+    """
+    if view.paused:
+        return (Action("none", "", "agent.paused", f"paused: {view.paused}"),)
+    strangers = tuple(
+        Action("forget", "", "program.stranger", f"{name} is not in the bundle any more: removing it")
+        for name in view.strangers
+    )
+    return strangers + tuple(member_action(member, view.now) for member in view.members)
+
+
+def member_action(view: MemberView, now: float) -> Action:
+    """What is next for one member."""
+    name = view.member.service
+    if view.running:
+        return _wait(name, "member.busy", f"{view.running} is under way")
+    if view.stale_files:
+        paths = ", ".join(view.stale_files[:3]) + (" …" if len(view.stale_files) > 3 else "")
+        return Action("files", name, "member.files", f"writing {paths}")
+    converged = view.started == view.member.restart_digest
+    if view.up and converged:
+        return _running(view, now)
+    # Preparing may be done while the old programs still run; they stop only for the moment of the exchange.
+    step = _next_step(view, view.member.prepare)
+    if step:
+        return _step_action(view, step, now)
+    if view.up and not converged:
+        return Action("stop", name, "member.outdated", f"stopping {name}: its configuration changed")
+    return _starting(view, now, converged)
+
+
+def _starting(view: MemberView, now: float, converged: bool) -> Action:
+    name = view.member.service
+    outdated = view.stale_sections or not converged
+    if outdated and not view.down:
+        if any(view.state(program.name) == "STOPPING" for program in view.member.programs):
+            return _wait(name, "member.stopping", f"{name} is stopping")
+        return Action("stop", name, "member.outdated", f"stopping {name}: its configuration changed")
+    if view.stale_sections:
+        return Action("sections", name, "member.programs", f"writing the sections of {name}'s programs")
+    for probe, answer in zip(view.member.needs, view.needs, strict=True):
+        if not answer.good:
+            what = answer.sentence or f"{probe.kind} {probe.address}:{probe.port} was not asked yet"
+            return _wait(name, "member.needs", f"{name} waits for {what}")
+    wait = _backoff(view.attempts.get("start"), now)
+    if wait > 0:
+        return _wait(name, "member.backoff", f"{name} is started again in {wait:.1f} s")
+    return _directed(name, view.direction)
+
+
+def _directed(name: str, direction: Direction | None) -> Action:
+    if direction is None:
+        return Action("start", name, "member.start", f"starting {name}")
+    if direction.kind == "wait":
+        return _wait(name, direction.code, direction.sentence)
+    kind = direction.kind if direction.kind in ("bootstrap", "position") else "start"
+    return Action(kind, name, direction.code, direction.sentence)
+
+
+def _running(view: MemberView, now: float) -> Action:
+    name = view.member.service
+    if view.reloaded != view.member.reload_digest and view.member.reload:
+        return Action("reload", name, "member.reload", f"reloading {name}: its configuration changed")
+    direction = view.direction
+    if direction is not None and direction.kind in ("pc-bootstrap", "restart"):
+        wait = _backoff(view.attempts.get(direction.kind), now)
+        if wait > 0:
+            return _wait(name, direction.code, f"{direction.sentence} (again in {wait:.1f} s)")
+        kind = "stop" if direction.kind == "restart" else direction.kind
+        return Action(kind, name, direction.code, direction.sentence)
+    if view.health.status != "ok":
+        return _wait(name, view.health.code, view.health.sentence)
+    step = _next_step(view, view.member.setup)
+    if step:
+        return _step_action(view, step, now)
+    return Action("none", name, "member.settled", f"{name} is well", final=True)
+
+
+def _next_step(view: MemberView, steps: tuple[Step, ...]) -> Step | None:
+    return next((step for step in steps if step_digest(step) not in view.steps_done), None)
+
+
+def _step_action(view: MemberView, step: Step, now: float) -> Action:
+    name = view.member.service
+    for answer in view.step_needs:
+        if not answer.good:
+            return _wait(name, "step.needs", f"{step.name} waits for {answer.sentence or 'its first answer'}")
+    attempt = view.attempts.get(step.name)
+    wait = _backoff(attempt, now)
+    if attempt and wait > 0:
+        return _wait(name, "step.backoff", f"{step.name} failed ({attempt.reason}), again in {wait:.1f} s")
+    return Action("step", name, "step.run", f"running {step.name} for {name}", step=step)
+
+
+def _backoff(attempt: Attempt | None, now: float) -> float:
+    """Seconds still to wait; 0 when it may be tried."""
+    if attempt is None or attempt.failures == 0 or now - attempt.at > FORGIVE:
+        return 0.0
+    pause = BACKOFF[min(attempt.failures, len(BACKOFF) - 1)]
+    return max(0.0, attempt.at + pause - now)
+
+
+def _wait(service: str, code: str, sentence: str) -> Action:
+    return Action("none", service, code, sentence)

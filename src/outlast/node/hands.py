@@ -1,0 +1,128 @@
+"""The only place where the agent changes its node."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pwd
+from pathlib import Path
+
+from outlast.node import disk
+from outlast.node.supervisor import CONF_DIR, Supervisor, section
+from outlast.node.view import DOWN, MemberView
+from outlast.spec.bundle import BundleMember
+from outlast.spec.program import Program, Step
+
+
+class StepFailed(Exception):
+    """A step ended badly; the message holds its last words."""
+
+
+def stale_sections(member: BundleMember) -> bool:
+    """Whether supervisord's section files differ from the member's programs."""
+    return any(_written(program) != section(program) for program in member.programs)
+
+
+def _section_path(program: Program) -> Path:
+    return Path(CONF_DIR) / f"{program.name}.conf"
+
+
+def _written(program: Program) -> str:
+    try:
+        return _section_path(program).read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def write_files(member: BundleMember, paths: tuple[str, ...]) -> None:
+    """Writes the named files of the member."""
+    for file in member.files:
+        if file.path in paths:
+            disk.write(Path(file.path), file.text.encode(), file.mode, file.owner, file.group)
+
+
+def write_sections(member: BundleMember) -> None:
+    """The programs' section files; supervisord reads them at the next start of the member."""
+    for program in member.programs:
+        disk.write(_section_path(program), section(program).encode(), mode=0o600)
+
+
+def start(view: MemberView, supervisor: Supervisor) -> None:
+    """Directories, then every program that does not run, in order of priority."""
+    for directory in view.member.directories:
+        disk.ensure(directory)
+    ordered = sorted(view.member.programs, key=lambda item: item.priority)
+    waiting = [program.name for program in ordered if view.state(program.name) in DOWN]
+    # Only a changed member needs its sections read again; a crash between writing and reading is thereby healed too.
+    changed = view.started != view.member.restart_digest
+    unread = [name for name in waiting if changed or view.state(name) == "ABSENT"]
+    if unread:
+        supervisor.renew(unread)
+    for name in waiting:
+        supervisor.start(name)
+
+
+def stop(view: MemberView, supervisor: Supervisor) -> None:
+    for program in sorted(view.member.programs, key=lambda item: -item.priority):
+        if view.state(program.name) not in DOWN:
+            supervisor.stop(program.name)
+
+
+def forget(program: str, supervisor: Supervisor) -> None:
+    """Stops and removes a program that no bundle names any more."""
+    (Path(CONF_DIR) / f"{program}.conf").unlink(missing_ok=True)
+    supervisor.stop(program)
+    with contextlib.suppress(Exception):  # still stopping: the next cycle finds it again
+        supervisor.forget(program)
+
+
+async def run(
+    argv: tuple[str, ...],
+    *,
+    env: tuple[tuple[str, str], ...] = (),
+    user: str = "root",
+    stdin: str = "",
+    timeout: float = 60.0,
+) -> str:
+    """Runs a command to its end; its output. Raises StepFailed with its last words."""
+    environment = {**os.environ, "HOME": pwd.getpwnam(user).pw_dir, **dict(env)}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=environment,
+            user=None if user == "root" else user,
+            group=None if user == "root" else pwd.getpwnam(user).pw_gid,
+            extra_groups=None if user == "root" else [],
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise StepFailed(str(error)) from error
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(stdin.encode()), timeout)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
+        await process.wait()
+        raise StepFailed(f"not finished within {timeout:g} s") from None
+    text = output.decode(errors="replace")
+    if process.returncode:
+        words = " ⏎ ".join(text.strip().splitlines()[-3:])[-400:]
+        raise StepFailed(f"exit {process.returncode}: {words}")
+    return text
+
+
+async def run_step(step: Step, member: BundleMember) -> None:
+    """Runs a step unless its `unless` says that there is nothing to do. Raises StepFailed."""
+    for directory in member.directories:
+        disk.ensure(directory)
+    if step.unless:
+        try:
+            await run(step.unless, env=step.env, user=step.user, timeout=step.timeout)
+            return
+        except StepFailed:
+            pass
+    await run(step.argv, env=step.env, user=step.user, stdin=step.stdin, timeout=step.timeout)

@@ -1,0 +1,87 @@
+"""Keeps the answers of probes fresh without ever letting a cycle wait for one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from outlast.node.probes import Answer, ask
+from outlast.node.view import Asked
+from outlast.spec.probe import Health, Probe
+
+EAGER = 0.4
+"""Seconds between two questions while the answer is not good."""
+
+PATIENCE = 2
+"""Bad answers in a row that turn a well member into a failed one."""
+
+
+@dataclass
+class Record:
+    """What is known of one probe since its member was last started."""
+
+    answer: Answer | None = None
+    bad_in_a_row: int = 0
+    ever_good: bool = False
+    task: asyncio.Task[None] | None = None
+
+
+class Prober:
+    """Answers by key. `wake` is called whenever an answer changes between good and bad."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._records: dict[Hashable, Record] = {}
+
+    def refresh(self, wanted: Mapping[Hashable, Probe], processes: Mapping[str, str]) -> None:
+        """Asks what is due among the wanted probes and forgets the others."""
+        for key in [key for key in self._records if key not in wanted]:
+            record = self._records.pop(key)
+            if record.task:
+                record.task.cancel()
+        now = time.monotonic()
+        for key, probe in wanted.items():
+            record = self._records.setdefault(key, Record())
+            if record.task is None and now >= _due(record, probe):
+                record.task = asyncio.create_task(self._ask(record, probe, processes))
+
+    async def _ask(self, record: Record, probe: Probe, processes: Mapping[str, str]) -> None:
+        try:
+            answer = await ask(probe, processes)
+        finally:
+            record.task = None
+        changed = record.answer is None or record.answer.good != answer.good
+        record.answer = answer
+        record.bad_in_a_row = 0 if answer.good else record.bad_in_a_row + 1
+        record.ever_good = record.ever_good or answer.good
+        if changed or record.bad_in_a_row == PATIENCE:
+            self._wake()
+
+    def asked(self, key: Hashable) -> Asked:
+        """The last answer; not good and without words where there is none yet."""
+        record = self._records.get(key)
+        if record is None or record.answer is None:
+            return Asked(False, "")
+        return Asked(record.answer.good, record.answer.sentence, record.answer.at)
+
+    def health(self, service: str, keys: Iterable[Hashable]) -> Health:
+        """One word for all probes of a member whose programs run."""
+        records = [self._records.get(key) for key in keys]
+        worst = Health("ok", "member.ok", f"{service} is well")
+        for record in records:
+            if record is None or record.answer is None:
+                return Health("starting", "member.unasked", f"{service} was not asked yet")
+            if record.answer.good or (record.ever_good and record.bad_in_a_row < PATIENCE):
+                continue
+            if record.ever_good:
+                return Health("failed", "member.failed", record.answer.sentence, record.answer.at)
+            worst = replace(worst, status="starting", code="member.starting", sentence=record.answer.sentence)
+        return worst
+
+
+def _due(record: Record, probe: Probe) -> float:
+    if record.answer is None:
+        return 0.0
+    return record.answer.at + (probe.interval if record.answer.good else min(EAGER, probe.interval))

@@ -1,0 +1,202 @@
+"""Asking: one coroutine per kind of probe. It returns a sentence for a good answer and raises Bad for any other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from outlast.spec.probe import Probe
+
+
+class Bad(Exception):
+    """The probe was answered, and the answer is not good; the message says what came."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Result of one probe: good or not, in words, at `at` (node's monotonic seconds), after `took` seconds."""
+
+    good: bool
+    sentence: str
+    at: float
+    took: float = 0.0
+
+
+async def ask(probe: Probe, processes: Mapping[str, str]) -> Answer:
+    """Asks once, never longer than the probe's time-out. `processes`: supervisord's state by program name."""
+    begun = time.monotonic()
+    try:
+        if probe.kind == "process":
+            sentence, good = _process(probe, processes)
+        else:
+            sentence = await asyncio.wait_for(_KINDS[probe.kind](probe), probe.timeout)
+            good = True
+    except TimeoutError:
+        sentence, good = f"no answer within {probe.timeout:g} s from {_place(probe)}", False
+    except (Bad, OSError, ValueError, EOFError) as error:
+        sentence, good = f"{_place(probe)}: {error or type(error).__name__}", False
+    now = time.monotonic()
+    return Answer(good, sentence, now, now - begun)
+
+
+def _place(probe: Probe) -> str:
+    if probe.kind == "command":
+        return " ".join(probe.argv)[:60]
+    return f"{probe.kind} {probe.address}:{probe.port}" if probe.port else f"{probe.kind} {probe.path}"
+
+
+def _process(probe: Probe, processes: Mapping[str, str]) -> tuple[str, bool]:
+    state = processes.get(probe.path, "ABSENT")
+    return f"{probe.path} is {state}", state == "RUNNING"
+
+
+async def _tcp(probe: Probe) -> str:
+    _, writer = await asyncio.open_connection(probe.address, probe.port)
+    writer.close()
+    return "connected"
+
+
+async def _http(probe: Probe) -> str:
+    reader, writer = await asyncio.open_connection(probe.address, probe.port)
+    try:
+        head = f"GET {probe.path} HTTP/1.1\r\nHost: {probe.address}\r\nUser-Agent: outlast-agent\r\n"
+        writer.write(f"{head}Connection: close\r\n\r\n".encode())
+        status_line = await reader.readline()
+        parts = status_line.split()
+        if len(parts) < 2 or not parts[1].isdigit():
+            raise Bad(f"no HTTP status in {status_line[:40]!r}")
+        status = int(parts[1])
+        if status not in probe.statuses:
+            raise Bad(f"status {status}")
+        if probe.contains:
+            body = await reader.read(65536)
+            if probe.contains.encode() not in body:
+                raise Bad(f"answer without {probe.contains!r}")
+        return f"status {status}"
+    finally:
+        writer.close()
+
+
+async def _line(probe: Probe, request: bytes, good: tuple[bytes, ...]) -> str:
+    reader, writer = await asyncio.open_connection(probe.address, probe.port)
+    try:
+        writer.write(request)
+        answer = await reader.read(4096)
+        if not any(word in answer for word in good):
+            raise Bad(f"answered {answer[:60]!r}")
+        return answer[:60].decode(errors="replace").strip()
+    finally:
+        writer.close()
+
+
+async def _zookeeper(probe: Probe) -> str:
+    return await _line(probe, b"srvr", (b"Mode: leader", b"Mode: follower", b"Mode: standalone"))
+
+
+async def _memcached(probe: Probe) -> str:
+    return await _line(probe, b"version\r\n", (b"VERSION",))
+
+
+async def _ovsdb(probe: Probe) -> str:
+    request = json.dumps({"method": "list_dbs", "params": [], "id": 1}).encode()
+    return await _line(probe, request, (probe.contains.encode() or b"result",))
+
+
+async def _command(probe: Probe) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *probe.argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    text = output.decode(errors="replace").strip()
+    last = text.splitlines()[-1][:120] if text else ""
+    if process.returncode:
+        raise Bad(f"exit {process.returncode}: {last}")
+    if probe.contains and probe.contains not in text:
+        raise Bad(f"output without {probe.contains!r}: {last}")
+    return last or "exit 0"
+
+
+def _blocking(call: Callable[[Probe], str]) -> Callable[[Probe], Awaitable[str]]:
+    async def asked(probe: Probe) -> str:
+        return await asyncio.to_thread(call, probe)
+
+    return asked
+
+
+def _sql(probe: Probe) -> str:
+    import pymysql
+
+    try:
+        connection = pymysql.connect(
+            host=probe.address,
+            port=probe.port,
+            user=probe.user,
+            password=probe.secret,
+            database=probe.path,
+            connect_timeout=max(1, round(probe.timeout)),
+            read_timeout=max(1, round(probe.timeout)),
+        )
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+                cursor.fetchone()
+        finally:
+            connection.close()
+    except pymysql.MySQLError as error:
+        raise Bad(str(error)[:160]) from error
+    return "SELECT 1 answered"
+
+
+def _wsrep(probe: Probe) -> str:
+    from outlast.node.galera import status
+
+    state = status(probe.path, probe.timeout)
+    if state.get("wsrep_ready") != "ON" or state.get("wsrep_cluster_status") != "Primary":
+        local = state.get("wsrep_local_state_comment", "no state")
+        raise Bad(f"{local} in a {state.get('wsrep_cluster_status', '?')} component")
+    if state.get("wsrep_local_state") not in ("2", "4"):
+        raise Bad(f"state {state.get('wsrep_local_state_comment', '?')}")
+    return f"{state.get('wsrep_local_state_comment')}, {state.get('wsrep_cluster_size')} members"
+
+
+def _amqp(probe: Probe) -> str:
+    import amqp
+
+    try:
+        connection = amqp.Connection(
+            host=f"{probe.address}:{probe.port}",
+            userid=probe.user,
+            password=probe.secret,
+            connect_timeout=probe.timeout,
+            read_timeout=probe.timeout,
+            write_timeout=probe.timeout,
+        )
+        connection.connect()
+        connection.close()
+    except (TimeoutError, amqp.AMQPError) as error:
+        raise Bad(str(error)[:160]) from error
+    return "logged in"
+
+
+_KINDS: Mapping[str, Callable[[Probe], Awaitable[str]]] = {
+    "http": _http,
+    "tcp": _tcp,
+    "zookeeper": _zookeeper,
+    "memcached": _memcached,
+    "ovsdb": _ovsdb,
+    "command": _command,
+    "sql": _blocking(_sql),
+    "wsrep": _blocking(_wsrep),
+    "amqp": _blocking(_amqp),
+}

@@ -1,0 +1,102 @@
+"""Everything the agent knows at one moment, as one frozen value: what `decide` decides on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from outlast.spec.bundle import BundleMember
+from outlast.spec.probe import Health
+from outlast.spec.program import Step
+from outlast.spec.snapshot import ProgramState
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """When something was last tried and how often it failed since it last worked. Seconds of the monotonic clock."""
+
+    at: float
+    failures: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A probe's last answer; `at` 0 means that it was never asked."""
+
+    good: bool
+    sentence: str
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class MemberView:
+    """One member: what the bundle wants and what is.
+
+    stale_files       paths whose content on disk differs from the bundle
+    started           restart digest that the running programs were started with, "" when not known
+    reloaded          reload digest that they last read
+    needs             answers to the member's `needs`, in their order
+    step_needs        answers to the needs of the next step not yet done
+    running           name of the step or action that is under way for this member, or ""
+    attempts          by step name, or "start"
+    direction         for members with a recovery rule: what the rule says now, else None
+    """
+
+    member: BundleMember
+    stale_files: tuple[str, ...]
+    programs: Mapping[str, ProgramState]
+    stale_sections: bool
+    started: str
+    reloaded: str
+    needs: tuple[Asked, ...]
+    step_needs: tuple[Asked, ...]
+    health: Health
+    steps_done: frozenset[str]
+    running: str = ""
+    attempts: Mapping[str, Attempt] = field(default_factory=dict)
+    direction: Direction | None = None
+
+    @property
+    def up(self) -> bool:
+        """All programs run (a starting one counts: supervisord says RUNNING at once)."""
+        return all(self.state(program.name) in UP for program in self.member.programs)
+
+    @property
+    def down(self) -> bool:
+        return all(self.state(program.name) in DOWN for program in self.member.programs)
+
+    def state(self, program: str) -> str:
+        found = self.programs.get(program)
+        return found.state if found else "ABSENT"
+
+
+UP = frozenset({"RUNNING", "STARTING"})
+DOWN = frozenset({"STOPPED", "EXITED", "FATAL", "ABSENT", "UNKNOWN"})
+
+
+@dataclass(frozen=True)
+class Direction:
+    """What a recovery rule (Galera's) says: kind start, bootstrap, pc-bootstrap, position, restart or wait."""
+
+    kind: str
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class View:
+    """The node at `now` (monotonic seconds)."""
+
+    now: float
+    node: str
+    members: tuple[MemberView, ...]
+    strangers: tuple[str, ...] = ()
+    paused: str = ""
+
+
+def step_digest(step: Step) -> str:
+    """What makes a step the same step: all its fields."""
+    import hashlib
+
+    return hashlib.sha256(repr(step).encode()).hexdigest()[:16]

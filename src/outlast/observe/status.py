@@ -1,0 +1,83 @@
+"""Snapshots → the cluster's status. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from outlast.observe.collect import Answer, Unreachable
+from outlast.plan.plan import Plan
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One member: `health` as its agent says, or "unknown" where the node does not answer."""
+
+    health: str
+    sentence: str
+    settled: bool
+
+
+@dataclass(frozen=True)
+class ClusterStatus:
+    """The whole cluster. `code`: ok, changing (well but not settled), degraded, or down.
+
+    `holders`: nodes that carry each VIP (one is right; none or two is a finding).
+    """
+
+    code: str
+    sentence: str
+    nodes: Mapping[str, str]
+    cells: Mapping[str, Mapping[str, Cell]]
+    holders: Mapping[str, tuple[str, ...]]
+
+
+def status(plan: Plan, answers: Mapping[str, Answer]) -> ClusterStatus:
+    """One value for one screen."""
+    nodes: dict[str, str] = {}
+    cells: dict[str, dict[str, Cell]] = {name: {} for name in plan.specs}
+    for node in plan.nodes:
+        answer = answers.get(node.name, Unreachable("not asked"))
+        if isinstance(answer, Unreachable):
+            nodes[node.name] = f"no answer: {answer.reason}"
+            for member in plan.members_on(node.name):
+                cells[member.service][node.name] = Cell("unknown", answer.reason, False)
+            continue
+        nodes[node.name] = answer.sentence
+        known = {state.service: state for state in answer.members}
+        for member in plan.members_on(node.name):
+            state = known.get(member.service)
+            cells[member.service][node.name] = (
+                Cell(state.health.status, state.sentence, state.phase == "settled")
+                if state
+                else Cell("unknown", "its agent does not know this member yet", False)
+            )
+    holders = {
+        vip.name: tuple(
+            name
+            for name, answer in answers.items()
+            if not isinstance(answer, Unreachable) and vip.address in answer.vips
+        )
+        for vip in plan.vips.values()
+    }
+    code, sentence = _summary(plan, cells, holders)
+    return ClusterStatus(code, sentence, nodes, cells, holders)
+
+
+def _summary(
+    plan: Plan, cells: Mapping[str, Mapping[str, Cell]], holders: Mapping[str, tuple[str, ...]]
+) -> tuple[str, str]:
+    dead = [name for name, row in cells.items() if row and not any(cell.health == "ok" for cell in row.values())]
+    if dead:
+        return "down", f"no healthy member of {', '.join(dead)}"
+    wrong = [f"{name} on {', '.join(nodes) or 'no node'}" for name, nodes in holders.items() if len(nodes) != 1]
+    if wrong:
+        return "degraded", f"VIP {'; '.join(wrong)}"
+    ill = [f"{name} on {node}" for name, row in cells.items() for node, cell in row.items() if cell.health != "ok"]
+    if ill:
+        more = f" and {len(ill) - 4} more" if len(ill) > 4 else ""
+        return "degraded", f"not well: {', '.join(ill[:4])}{more}"
+    unsettled = [f"{name} on {node}" for name, row in cells.items() for node, cell in row.items() if not cell.settled]
+    if unsettled:
+        return "changing", f"on their way: {', '.join(unsettled[:4])}"
+    return "ok", "every member is well"

@@ -1,0 +1,49 @@
+"""`outlast demo`: a first server, reached from outside, with the time of each step."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from outlast.errors import InputError, RolloutError
+from outlast.pipeline.client import client_node, credentials
+from outlast.pipeline.target import Target
+
+SCRIPT = (Path(__file__).parent / "scripts" / "demo.py").read_text()
+GUEST = "/usr/share/outlast/guest"
+
+Told = dict[str, object]
+
+
+async def demo(
+    target: Target, told: Callable[[Told], None], *, clean: bool = False, server: str = "demo-1", seconds: float = 120
+) -> None:
+    """Runs or removes the demo; `told` gets every step with its seconds. Raises RolloutError where a step fails."""
+    external = target.plan.networks.get("external")
+    if external is None or external.pool is None:
+        raise InputError("demo.no-external", f"{target.path} has no external network with a pool of floating addresses")
+    order = {
+        "auth": dict(credentials(target)),
+        "action": "clean" if clean else "run",
+        "name": "demo",
+        "server": server,
+        "guest": GUEST,
+        "cidr": external.cidr,
+        "gateway": external.gateway,
+        "pool": list(external.pool),
+        "seconds": seconds,
+    }
+    last: Told = {}
+    async for line in target.lines(client_node(target), ("/opt/openstack/bin/python", "-c", SCRIPT), json.dumps(order)):
+        try:
+            last = json.loads(line)
+        except ValueError:
+            sys.stderr.write(line + "\n")
+            continue
+        told(last)
+        if last.get("step") == "failed":
+            raise RolloutError("demo.failed", str(last.get("sentence")))
+    if not last:
+        raise RolloutError("demo.failed", "the demo said nothing; is the cluster up? See: outlast status")

@@ -1,0 +1,251 @@
+"""Runs on the client node in OpenStack's environment: a first cloud, step by step, one JSON line per step done.
+
+Standard input: one JSON object {"auth": {OS_*…}, "action": "run" or "clean", "name": …, "guest": folder, "cidr": …,
+"gateway": …, "pool": [first, last], "server": name of the server}. Every step takes what is there already.
+"""
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+
+import openstack
+
+BEGUN = time.monotonic()
+
+
+def tell(step: str, **more: object) -> None:
+    sys.stdout.write(json.dumps({"step": step, "at": round(time.monotonic() - BEGUN, 2), **more}) + "\n")
+    sys.stdout.flush()
+
+
+def connect(auth: dict) -> openstack.connection.Connection:
+    return openstack.connection.Connection(
+        auth_url=auth["OS_AUTH_URL"],
+        username=auth["OS_USERNAME"],
+        password=auth["OS_PASSWORD"],
+        project_name=auth["OS_PROJECT_NAME"],
+        user_domain_name=auth["OS_USER_DOMAIN_NAME"],
+        project_domain_name=auth["OS_PROJECT_DOMAIN_NAME"],
+        region_name=auth["OS_REGION_NAME"],
+        interface="public",
+        identity_api_version="3",
+        compute_default_microversion="2.87",
+    )
+
+
+def image(cloud, name, path, disk_format, **properties):
+    for found in cloud.image.images(name=name):
+        if found.status == "active":
+            return found
+        cloud.image.delete_image(found)
+    made = cloud.image.create_image(
+        name=name,
+        filename=path,
+        disk_format=disk_format,
+        container_format=disk_format,
+        visibility="public",
+        **properties,
+    )
+    return cloud.image.get_image(made.id)
+
+
+def images(cloud, name, guest):
+    kernel = image(cloud, f"{name}-kernel", f"{guest}/vmlinuz", "aki")
+    ramdisk = image(cloud, f"{name}-ramdisk", f"{guest}/initrd", "ari")
+    return image(
+        cloud, name, f"{guest}/disk.raw", "ami", kernel_id=kernel.id, ramdisk_id=ramdisk.id, hw_rng_model="virtio"
+    )
+
+
+def network(cloud, order):
+    name = order["name"]
+    provider = cloud.network.find_network(f"{name}-external") or cloud.network.create_network(
+        name=f"{name}-external",
+        is_router_external=True,
+        provider_network_type="flat",
+        provider_physical_network="physnet1",
+    )
+    first, last = order["pool"]
+    cloud.network.find_subnet(f"{name}-external") or cloud.network.create_subnet(
+        name=f"{name}-external",
+        network_id=provider.id,
+        ip_version=4,
+        cidr=order["cidr"],
+        gateway_ip=order["gateway"],
+        is_dhcp_enabled=False,
+        allocation_pools=[{"start": first, "end": last}],
+    )
+    inner = cloud.network.find_network(name) or cloud.network.create_network(name=name)
+    subnet = cloud.network.find_subnet(name) or cloud.network.create_subnet(
+        name=name, network_id=inner.id, ip_version=4, cidr="192.168.77.0/24", dns_nameservers=[]
+    )
+    router = cloud.network.find_router(name)
+    if router is None:
+        router = cloud.network.create_router(name=name, external_gateway_info={"network_id": provider.id})
+    if not list(cloud.network.ports(device_id=router.id, network_id=inner.id)):
+        cloud.network.add_interface_to_router(router, subnet_id=subnet.id)
+    return provider, inner
+
+
+def security_group(cloud, name):
+    group = cloud.network.find_security_group(name)
+    if group is None:
+        group = cloud.network.create_security_group(name=name)
+        for protocol, port in (("icmp", None), ("tcp", 80), ("udp", 7)):
+            cloud.network.create_security_group_rule(
+                security_group_id=group.id,
+                direction="ingress",
+                ethertype="IPv4",
+                protocol=protocol,
+                port_range_min=port,
+                port_range_max=port,
+            )
+    return group
+
+
+def flavor(cloud, name):
+    return cloud.compute.find_flavor(name) or cloud.compute.create_flavor(name=name, ram=128, vcpus=1, disk=0)
+
+
+def keypair(cloud, name):
+    if cloud.compute.find_keypair(name) is None:
+        subprocess.run(["rm", "-f", "/tmp/outlast-demo-key"], check=False)
+        cloud.compute.create_keypair(name=name, public_key=public_key())
+
+
+def public_key() -> str:
+    """A fresh RSA key in OpenSSH form; its private half is thrown away, the guest has no SSH server."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    public = rsa.generate_private_key(65537, 2048).public_key()
+    return public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+
+
+def ping(address, seconds):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if subprocess.run(["ping", "-c1", "-W1", address], capture_output=True, check=False).returncode == 0:
+            return True
+    return False
+
+
+def answers_tcp(address, seconds):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError), socket.create_connection((address, 80), timeout=1) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            if b"200" in connection.recv(200):
+                return True
+        time.sleep(0.1)
+    return False
+
+
+def floating(cloud, provider, server):
+    port = next(iter(cloud.network.ports(device_id=server.id)))
+    for address in cloud.network.ips(port_id=port.id):
+        return address.floating_ip_address
+    return cloud.network.create_ip(floating_network_id=provider.id, port_id=port.id).floating_ip_address
+
+
+def run(cloud, order):
+    name = order["name"]
+    cloud.authorize()
+    tell("token")
+    disk = images(cloud, name, order["guest"])
+    tell("image")
+    provider, inner = network(cloud, order)
+    tell("network and router")
+    group = security_group(cloud, name)
+    keypair(cloud, name)
+    size = flavor(cloud, name)
+    tell("key, flavor and security group")
+    server = cloud.compute.find_server(order["server"]) or cloud.compute.create_server(
+        name=order["server"],
+        image_id=disk.id,
+        flavor_id=size.id,
+        networks=[{"uuid": inner.id}],
+        security_groups=[{"name": group.name}],
+        key_name=name,
+    )
+    server = cloud.compute.wait_for_server(server, wait=order["seconds"], interval=0.5)
+    tell("server active", host=server.compute_host)
+    address = floating(cloud, provider, server)
+    tell("floating address", address=address)
+    if not ping(address, order["seconds"]):
+        tell("failed", sentence=f"{address} does not answer ping")
+        return 1
+    tell("ping answered", address=address)
+    if not answers_tcp(address, order["seconds"]):
+        tell("failed", sentence=f"{address} does not answer TCP on port 80")
+        return 1
+    tell("TCP answered", address=address)
+    return 0
+
+
+def gone(cloud, servers, seconds=60.0):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and any(cloud.compute.find_server(server.id) for server in servers):
+        time.sleep(0.5)
+
+
+def clean(cloud, order):
+    name = order["name"]
+    servers = [server for server in cloud.compute.servers() if server.name.startswith(name)]
+    for server in servers:
+        cloud.compute.delete_server(server)
+    gone(cloud, servers)
+    tell("servers removed", count=len(servers))
+    remove_networks(cloud, name)
+    tell("networks removed")
+    remove_the_rest(cloud, name)
+    tell("images, key, flavor and security group removed")
+    return 0
+
+
+def remove_networks(cloud, name):
+    external = cloud.network.find_network(f"{name}-external")
+    if external:
+        for address in cloud.network.ips(floating_network_id=external.id):
+            cloud.network.delete_ip(address)
+    router = cloud.network.find_router(name)
+    if router:
+        for port in cloud.network.ports(device_id=router.id):
+            if port.device_owner == "network:router_interface":
+                cloud.network.remove_interface_from_router(router, port_id=port.id)
+        cloud.network.delete_router(router)
+    for found in (name, f"{name}-external"):
+        inner = cloud.network.find_network(found)
+        if inner:
+            cloud.network.delete_network(inner)
+
+
+def remove_the_rest(cloud, name):
+    for find, delete in (
+        (cloud.network.find_security_group, cloud.network.delete_security_group),
+        (cloud.compute.find_keypair, cloud.compute.delete_keypair),
+        (cloud.compute.find_flavor, cloud.compute.delete_flavor),
+    ):
+        found = find(name)
+        if found:
+            delete(found)
+    for found in cloud.image.images():
+        if found.name in (name, f"{name}-kernel", f"{name}-ramdisk"):
+            cloud.image.delete_image(found)
+
+
+def main() -> int:
+    order = json.load(sys.stdin)
+    cloud = connect(order["auth"])
+    try:
+        return (clean if order["action"] == "clean" else run)(cloud, order)
+    except Exception as error:
+        tell("failed", sentence=f"{type(error).__name__}: {error}"[:600])
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Verbs that fit in a few lines each: down, status, events, node power, plan."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from outlast.errors import InputError, RemoteError
+from outlast.lab import runtime
+from outlast.observe.collect import Answer, collect, events
+from outlast.observe.status import ClusterStatus, status
+from outlast.pipeline.bundles import bundles
+from outlast.pipeline.target import LABS, Target
+from outlast.record.events import Event
+from outlast.rollout import secrets
+from outlast.rollout.rollout import current, planned_changes
+from outlast.rollout.waves import Change
+
+
+def down(target: Target, keep_secrets: bool = False) -> list[str]:
+    """Removes the lab and everything that belongs to it; what was removed, by name. The cached image stays."""
+    removed = runtime.destroy(target.state_dir)
+    generated = secrets.path_for(target.path)
+    if generated.exists() and not keep_secrets:
+        generated.unlink()
+        removed = [*removed, str(generated)]
+    return list(removed)
+
+
+async def look(target: Target) -> tuple[ClusterStatus, Mapping[str, Answer]]:
+    """The cluster's status now, from the nodes themselves."""
+    answers = await collect(target.connectors())
+    return status(target.plan, answers), answers
+
+
+async def all_events(target: Target, node: str = "", service: str = "") -> list[Event]:
+    """Events of all nodes (or one), in time order; nodes out of reach are left out."""
+    connectors = {name: item for name, item in target.connectors().items() if not node or name == node}
+    found = await asyncio.gather(*(events(item) for item in connectors.values()), return_exceptions=True)
+    flat = [event for item in found if not isinstance(item, BaseException) for event in item]
+    return sorted((event for event in flat if not service or event.service == service), key=lambda event: event.at)
+
+
+async def differences(target: Target) -> tuple[Change, ...]:
+    """What `up` would change on the running nodes; everything is new where nothing runs."""
+    new, _ = bundles(target)
+    try:
+        old = await current(target.connectors())
+    except (InputError, RemoteError):
+        old = {}
+    return planned_changes(old, new)
+
+
+def resolve(target: Target, wanted: str, answers: Mapping[str, Answer]) -> str:
+    """A node's name from a name or a description (`vip-holder`, `writer`). Raises InputError when nobody fits."""
+    if wanted in target.plan.node_by_name:
+        return wanted
+    seen = status(target.plan, answers)
+    if wanted == "vip-holder":
+        for name in ("external", "internal"):
+            if seen.holders.get(name):
+                return seen.holders[name][0]
+        raise InputError("node.no-holder", "no node holds a VIP now; see: outlast status")
+    known = ", ".join(node.name for node in target.plan.nodes)
+    raise InputError("node.unknown", f"no node {wanted}; there are {known}, and vip-holder")
+
+
+def lab_homes() -> Path:
+    """Where the labs of this machine keep their state."""
+    return LABS

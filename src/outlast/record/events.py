@@ -1,0 +1,68 @@
+"""Events: every decision and every change of health, one JSON line each, kept on the node that saw it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+KEEP_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event. `at` is wall time in seconds since the epoch; `seq` counts on the node, across restarts."""
+
+    seq: int
+    at: float
+    node: str
+    service: str
+    code: str
+    sentence: str
+    evidence: str = ""
+
+
+class Journal:
+    """An append-only file of events, halved when it grows beyond KEEP_BYTES."""
+
+    def __init__(self, path: Path, node: str) -> None:
+        self.path = path
+        self.node = node
+        self._seq = max((event.seq for event in read(path)), default=0)
+
+    def add(self, at: float, service: str, code: str, sentence: str, evidence: str = "") -> Event:
+        """Writes one event; a full disk loses the event, never the agent."""
+        self._seq += 1
+        event = Event(self._seq, at, self.node, service, code, sentence, evidence)
+        try:
+            with self.path.open("ab") as file:
+                file.write(msgspec.json.encode(event) + b"\n")
+                large = file.tell() > KEEP_BYTES
+            if large:
+                self._halve()
+        except OSError:
+            pass
+        return event
+
+    def _halve(self) -> None:
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        fresh = self.path.with_suffix(".new")
+        fresh.write_bytes(b"".join(lines[len(lines) // 2 :]))
+        os.replace(fresh, self.path)
+
+
+def read(path: Path, after: int = 0) -> list[Event]:
+    """Events with a seq above `after`; a torn last line (power cut) is left out."""
+    if not path.exists():
+        return []
+    found = []
+    for line in path.read_bytes().splitlines():
+        try:
+            event = msgspec.json.decode(line, type=Event)
+        except msgspec.DecodeError:
+            continue
+        if event.seq > after:
+            found.append(event)
+    return found

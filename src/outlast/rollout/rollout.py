@@ -1,0 +1,144 @@
+"""Hands the plan's bundles to the nodes, in waves, and waits until each is well. The agents do the work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from outlast.errors import RemoteError, RolloutError
+from outlast.observe.collect import Answer, Unreachable, collect
+from outlast.remote.base import Connector
+from outlast.render.bundle import Code
+from outlast.rollout.waves import Change, changes, waves
+from outlast.spec import bundle as bundles
+from outlast.spec.bundle import Bundle
+
+BUNDLE_PATH = "/var/lib/outlast/bundle.json"
+ACCEPT = (Path(__file__).parent / "accept.py").read_text()
+POLL = 0.25
+
+Observer = Callable[[Mapping[str, Answer]], None]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What was done: the changes by node, and seconds until all were well."""
+
+    changes: tuple[Change, ...]
+    seconds: float
+
+
+async def current(connectors: Mapping[str, Connector]) -> dict[str, Bundle | None]:
+    """Each node's present bundle; None where there is none yet. Raises RemoteError for a node out of reach."""
+
+    async def one(connector: Connector) -> Bundle | None:
+        try:
+            return bundles.decode(await connector.get(BUNDLE_PATH))
+        except RemoteError as error:
+            if error.code == "remote-not-found":
+                return None
+            raise
+        except ValueError:
+            # An older format: everything is handed over anew, the agent compares digests itself.
+            return None
+
+    found = await asyncio.gather(*(one(connector) for connector in connectors.values()))
+    return dict(zip(connectors, found, strict=True))
+
+
+def planned_changes(old: Mapping[str, Bundle | None], new: Mapping[str, Bundle]) -> tuple[Change, ...]:
+    """Everything that a rollout would do."""
+    return tuple(change for node, bundle in new.items() for change in changes(old.get(node), bundle))
+
+
+async def roll(
+    new: Mapping[str, Bundle],
+    code: Code,
+    connectors: Mapping[str, Connector],
+    observer: Observer,
+    deadline: float = 600.0,
+) -> Rollout:
+    """Brings every node to its bundle. `deadline`: seconds allowed for each wave.
+
+    Raises RolloutError when a wave does not become well in time; what was handed over stays, the next call goes on.
+    """
+    begun = time.monotonic()
+    old = await current(connectors)
+    found = planned_changes(old, new)
+    permits = await _permits(new, old, connectors)
+    for wave in waves(old, new):
+        await asyncio.gather(*(_hand_over(connectors[node], new[node], code, permits.get(node, ())) for node in wave))
+        await settle(new, wave, connectors, observer, deadline)
+    await settle(new, tuple(new), connectors, observer, deadline)
+    return Rollout(found, time.monotonic() - begun)
+
+
+async def _permits(
+    new: Mapping[str, Bundle], old: Mapping[str, Bundle | None], connectors: Mapping[str, Connector]
+) -> dict[str, tuple[str, ...]]:
+    """Single-use permits for a first bootstrap: only where no member of the service has any data yet."""
+    granted: dict[str, tuple[str, ...]] = {}
+    for service in sorted(
+        {member.service for item in new.values() for member in item.members if member.start != "plain"}
+    ):
+        holders = {node: member for node, item in new.items() for member in item.members if member.service == service}
+        answers = await asyncio.gather(*(_has_data(connectors[node]) for node in holders))
+        if not any(answers):
+            founder = next(node for node, member in holders.items() if member.index == 0)
+            granted[founder] = (*granted.get(founder, ()), service)
+    return granted
+
+
+async def _has_data(connector: Connector) -> bool:
+    """Whether the node was ever part of the database's primary component. Raises RemoteError out of reach."""
+    try:
+        memory = json.loads(await connector.get("/var/lib/outlast/memory.json"))
+    except RemoteError as error:
+        if error.code == "remote-not-found":
+            return False
+        raise
+    return bool(memory.get("view"))
+
+
+async def _hand_over(connector: Connector, bundle: Bundle, code: Code, permits: Iterable[str]) -> None:
+    head = {"permits": list(permits), "code": code.digest, "bundle": bundles.encode(bundle).decode()}
+    given = json.dumps(head).encode() + b"\n" + code.archive
+    output = await connector.run(("/usr/bin/python3", "-c", ACCEPT), timeout=60, input=given)
+    if output.status:
+        words = output.stderr.decode(errors="replace").strip().splitlines()
+        raise RolloutError("rollout.refused", f"{bundle.node} did not take its bundle: {words[-1] if words else '?'}")
+
+
+async def settle(
+    new: Mapping[str, Bundle],
+    nodes: tuple[str, ...],
+    connectors: Mapping[str, Connector],
+    observer: Observer,
+    deadline: float,
+) -> None:
+    """Waits until the nodes run their bundles and all their members are well. Raises RolloutError in the end."""
+    until = time.monotonic() + deadline
+    while True:
+        answers = await collect(connectors)
+        observer(answers)
+        waiting = [node for node in nodes if not _is_well(answers[node], new[node])]
+        if not waiting:
+            return
+        if time.monotonic() > until:
+            reasons = "; ".join(f"{node}: {_reason(answers[node])}" for node in waiting)
+            raise RolloutError(
+                "rollout.not-well", f"not well after {deadline:.0f} s: {reasons}. Run it again to continue"
+            )
+        await asyncio.sleep(POLL)
+
+
+def _is_well(answer: Answer, bundle: Bundle) -> bool:
+    return not isinstance(answer, Unreachable) and answer.bundle == bundle.digest and answer.settled
+
+
+def _reason(answer: Answer) -> str:
+    return answer.reason if isinstance(answer, Unreachable) else answer.sentence
