@@ -1,0 +1,107 @@
+"""The guards' own settings: JSON files rendered with the configuration of the programs they guard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from outlast.errors import InputError
+from outlast.node.guard.decide import Limits
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A listening socket that the guard holds; `variable` tells the child its number."""
+
+    variable: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Single:
+    """A backend of which one server at a time takes everything; `servers` in the order of the configuration file."""
+
+    backend: str
+    servers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BalancerSettings:
+    """Everything the guard of HAProxy needs. `tcp_user_timeout` and `keepalive` in seconds (0: as the kernel does)."""
+
+    name: str
+    binary: str
+    file: str
+    alive: str
+    admin: str
+    track: str
+    state: str
+    listeners: tuple[Listener, ...]
+    singles: tuple[Single, ...]
+    tcp_user_timeout: float
+    keepalive: tuple[int, int, int]
+    limits: Limits
+    leave_seconds: float
+    stop_seconds: float
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A VRRP instance with its virtual address."""
+
+    name: str
+    address: str
+    prefix: int
+    interface: str
+
+
+@dataclass(frozen=True)
+class RouterSettings:
+    """Everything the guard of Keepalived needs. `advert` in seconds."""
+
+    name: str
+    binary: str
+    file: str
+    fifo: str
+    state: str
+    run: str
+    instances: tuple[Instance, ...]
+    advert: float
+    stop_seconds: float
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError("guard-settings", f"cannot read the guard's settings {path}: {error}") from error
+    if not isinstance(found, dict):
+        raise InputError("guard-settings", f"{path} holds no JSON object")
+    return found
+
+
+def read_balancer(path: Path) -> BalancerSettings:
+    """Settings of HAProxy's guard. Raises InputError when the file is missing, no JSON, or lacks a field."""
+    raw = dict(_read(path))
+    try:
+        raw["listeners"] = tuple(Listener(**item) for item in raw["listeners"])
+        raw["singles"] = tuple(Single(item["backend"], tuple(item["servers"])) for item in raw["singles"])
+        raw["keepalive"] = tuple(raw["keepalive"])
+        raw["limits"] = Limits(**raw["limits"])
+        return BalancerSettings(**raw)
+    except (KeyError, TypeError) as error:
+        raise InputError("guard-settings", f"{path}: {error}") from error
+
+
+def read_router(path: Path) -> RouterSettings:
+    """Settings of Keepalived's guard. Raises InputError when the file is missing, no JSON, or lacks a field."""
+    raw = dict(_read(path))
+    try:
+        raw["instances"] = tuple(Instance(**item) for item in raw["instances"])
+        return RouterSettings(**raw)
+    except (KeyError, TypeError) as error:
+        raise InputError("guard-settings", f"{path}: {error}") from error
