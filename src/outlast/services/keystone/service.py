@@ -1,0 +1,141 @@
+"""Keystone: who may do what, and where everything is. Stateless (Fernet tokens), active-active.
+
+The founder's setup step (`outlast.node.catalogue`) writes admin, service users and catalogue.
+"""
+
+from __future__ import annotations
+
+import json
+
+from outlast.plan.plan import Member, Plan
+from outlast.services import oslo
+from outlast.services.contract import Service
+from outlast.spec.file import Directory, File, Ini, Text
+from outlast.spec.probe import Probe
+from outlast.spec.program import Step
+from outlast.spec.secret import SecretRef
+from outlast.spec.service import CatalogueEntry, Frontend, MemberSpec, Option, Port, ServiceSpec
+
+FERNET, CREDENTIAL = "/etc/keystone/fernet-keys", "/etc/keystone/credential-keys"
+# Those two act for others on things they do not own (ports, servers); every other service gets along with "service".
+ADMINS = ("neutron", "nova")
+
+SPEC = ServiceSpec(
+    "keystone",
+    "Keystone",
+    kind="stateless",
+    mode="active-active",
+    roles=("service",),
+    ports=(Port("keystone", 5000),),
+    frontends=(Frontend("keystone", "keystone", vips=("external", "internal"), check_path="/v3"),),
+    databases=("keystone",),
+    catalogue=(CatalogueEntry("keystone", "identity", "keystone", "/v3"),),
+    options=(
+        oslo.PROCESSES,
+        oslo.THREADS,
+        Option(
+            "password_hash_rounds",
+            12,
+            "bcrypt cost of passwords that people choose. Each step down doubles the logins per second. Generated "
+            "passwords (admin, services) hold 190 bits and use the lowest cost, 4, whatever is set here.",
+            minimum=4,
+            maximum=20,
+        ),
+        Option("token_seconds", 3600, "How long a token is valid.", minimum=300, maximum=86400),
+    ),
+    requires=("galera", "memcached", "haproxy", "keepalived"),
+)
+
+
+def describe(plan: Plan, member: Member) -> MemberSpec:
+    """Keystone on one node; the founder also writes the catalogue."""
+    port = plan.port("keystone", "keystone")
+    env = (("OS_KEYSTONE_CONFIG_FILES", "/etc/keystone/keystone.conf"),)
+    wsgi_file, program = oslo.uwsgi(plan, member, oslo.Wsgi("keystone", "keystone.wsgi.api", port, env=env))
+    return MemberSpec(
+        "keystone",
+        member.node,
+        files=(
+            File("/etc/keystone/keystone.conf", Ini(_sections(plan), oslo="keystone"), mode=0o600),
+            *_keys(FERNET, "fernet"),
+            *_keys(CREDENTIAL, "credential"),
+            wsgi_file,
+        ),
+        directories=(Directory(FERNET, 0o700), Directory(CREDENTIAL, 0o700)),
+        programs=(program,),
+        setup=(_catalogue(plan),),
+        needs=(oslo.needs(plan, "keystone"),),
+        probes=(Probe("http", plan.address(member.node), port, "/v3", statuses=(200,)),),
+    )
+
+
+def _sections(plan: Plan) -> dict[str, oslo.Section]:
+    return {
+        "DEFAULT": oslo.defaults(),
+        "database": oslo.database(plan, "keystone"),
+        "cache": oslo.cache(plan),
+        "token": {"provider": "fernet", "expiration": plan.option("keystone", "token_seconds")},
+        "fernet_tokens": {"key_repository": FERNET, "max_active_keys": 3},
+        "fernet_receipts": {"key_repository": FERNET, "max_active_keys": 3},
+        "credential": {"key_repository": CREDENTIAL},
+        "identity": {"password_hash_rounds": plan.option("keystone", "password_hash_rounds")},
+        "oslo_middleware": {"enable_proxy_headers_parsing": True},
+    }
+
+
+def _keys(directory: str, name: str) -> tuple[File, ...]:
+    """Key 0 (next) and 1 (current). Rotation owns them afterwards, and Keystone reads them at use."""
+    return tuple(
+        File(
+            f"{directory}/{number}",
+            Text(str(SecretRef(f"keystone/{name}-{number}", "fernet"))),
+            mode=0o600,
+            on_change="none",
+            once=True,
+        )
+        for number in (0, 1)
+    )
+
+
+def _catalogue(plan: Plan) -> Step:
+    return Step(
+        "catalogue",
+        (f"{oslo.HOME}/bin/python", "-m", "outlast.node.catalogue"),
+        env=(("PYTHONPATH", "/var/lib/outlast/code"), ("LANG", "C.UTF-8")),
+        stdin=json.dumps(desired(plan), sort_keys=True),
+        timeout=120.0,
+        needs=(oslo.needs(plan, "keystone"),),
+    )
+
+
+def desired(plan: Plan) -> dict[str, object]:
+    """What Keystone shall know, as `outlast.node.catalogue` reads it. Holds placeholders of secrets."""
+    users = [spec.name for spec in plan.specs.values() if spec.service_user and plan.has(spec.name)]
+    return {
+        "config": "/etc/keystone/keystone.conf",
+        "region": plan.region,
+        "admin": {"name": "admin", "password": str(SecretRef("user/admin"))},
+        "users": [
+            {
+                "name": name,
+                "password": str(SecretRef(f"user/{name}")),
+                "roles": ["admin", "service"] if name in ADMINS else ["service"],
+            }
+            for name in sorted(users)
+        ],
+        "services": [
+            {"name": entry.name, "type": entry.type, "endpoints": _endpoints(plan, entry)}
+            for entry in sorted(plan.catalogue, key=lambda entry: entry.type)
+        ],
+    }
+
+
+def _endpoints(plan: Plan, entry: CatalogueEntry) -> dict[str, str]:
+    """URLs by interface: the external VIP for the public, the internal one (or what there is) for the others."""
+    offered = {item.vip for item in plan.frontends if item.frontend.name == entry.frontend}
+    internal = plan.url(entry.frontend, "internal" if "internal" in offered else "external", entry.path)
+    public = plan.url(entry.frontend, "external" if "external" in offered else "internal", entry.path)
+    return {"admin": internal, "internal": internal, "public": public}
+
+
+SERVICE = Service(SPEC, describe)
