@@ -19,7 +19,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with the operator's input: stable code, place, sentence and what to do."""
+    """One thing wrong with the operator's input: stable code, place, sentence and what to do.
+
+    `path` leads to the value inside a file's mapping (keys and list positions); who knows the file adds file and line.
+    """
 
     code: str
     sentence: str
@@ -27,6 +30,7 @@ class Problem:
     line: int = 0
     hint: str = ""
     severity: str = "error"
+    path: tuple[str | int, ...] = ()
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}: " if self.file else ""

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Role = Literal["endpoint", "service", "sdn", "storage", "network", "compute", "client", "controller"]
 Scalar = str | int | float | bool
+
+NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
+
+
+def _not_a_number(value: object) -> object:
+    # The ipaddress module reads 5 as 0.0.0.5; in a file that is always a slip.
+    if isinstance(value, int | float):
+        raise ValueError("a number is not an address")
+    return value
+
+
+Address = Annotated[IPv4Address, BeforeValidator(_not_a_number)]
+Range = Annotated[IPv4Network, BeforeValidator(_not_a_number)]
+Whole = Annotated[int, Field(strict=True)]
 
 
 class _Value(BaseModel):
@@ -18,12 +32,16 @@ class _Value(BaseModel):
 class Network(_Value):
     """One network. Nodes take an address in it unless it is the external one (only the client has one there)."""
 
-    cidr: IPv4Network = Field(description="Address range of the network, such as 10.20.0.0/24.")
-    gateway: IPv4Address | None = Field(None, description="Router of this network; only the external network needs one.")
-    pool: tuple[IPv4Address, IPv4Address] | None = Field(
+    cidr: Range = Field(description="Address range of the network, such as 10.20.0.0/24.")
+    gateway: Address | None = Field(None, description="Router of this network; only the external network needs one.")
+    pool: tuple[Address, Address] | None = Field(
         None, description="First and last floating address that `demo` may hand out (external network)."
     )
-    interface: str = Field("", description="Name of the node's interface; default: the network's short name.")
+    interface: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_.-]{0,15}$",
+        description="Name of the node's interface, 15 characters at most. Default: the network's short name.",
+    )
 
 
 class Networks(_Value):
@@ -31,7 +49,9 @@ class Networks(_Value):
 
     management: Network = Field(description="Users and operators: external VIP, agents.")
     control_data: Network | None = Field(
-        None, alias="control-data", description="Service to service: internal VIP, databases, messages. Default: management."
+        None,
+        alias="control-data",
+        description="Service to service: internal VIP, databases, messages. Default: management.",
     )
     tunnel: Network | None = Field(None, description="Tenant tunnels. Required with the userspace datapath (the lab).")
     external: Network | None = Field(None, description="Provider network of floating addresses.")
@@ -40,50 +60,68 @@ class Networks(_Value):
 class Vip(_Value):
     """A virtual address, held by one of the endpoint nodes at a time."""
 
-    address: IPv4Address = Field(description="The address clients use.")
+    address: Address = Field(description="The address clients use.")
     network: Literal["management", "control-data"] | None = Field(
-        None, description="Default: management for `external`, control-data for every other."
+        None, description="Network of the address. Default: management for `external`, control-data for every other."
     )
-    router_id: int | None = Field(
+    router_id: Whole | None = Field(
         None, ge=1, le=255, description="VRRP id, unique on the network. Default: derived from the cluster's name."
     )
     nodes: tuple[str, ...] = Field((), description="Endpoint nodes in order of preference. Default: all.")
-    frontends: tuple[str, ...] = Field((), description="Only these frontends answer on it. Default: as the services say.")
+    frontends: tuple[str, ...] = Field(
+        (), description="Only these frontends answer on it. Default: as the services say."
+    )
 
 
 class Node(_Value):
     """One machine, real or in the lab."""
 
-    roles: tuple[Role, ...] = Field(description="What it does; `controller` means endpoint, service, sdn and storage.")
-    number: int | None = Field(
+    roles: tuple[Role, ...] = Field(
+        min_length=1, description="What it does; `controller` means endpoint, service, sdn and storage."
+    )
+    number: Whole | None = Field(
         None, ge=1, le=65000, description="Its host number in every network. Default: 11, 12, … in file order."
     )
-    domain: str | None = Field(None, description="Failure domain: rack, room or physical host. Default: the node itself.")
-    addresses: dict[str, IPv4Address] = Field(default_factory=dict, description="Addresses by network, instead of number.")
-    ssh: str = Field("", description="user@host[:port] of a real host; empty in the lab.")
+    domain: str | None = Field(
+        None, min_length=1, description="Failure domain: rack, room or physical host. Default: the node itself."
+    )
+    addresses: dict[str, Address] = Field(
+        default_factory=dict, description="Addresses by network role, instead of the number."
+    )
+    ssh: str = Field(
+        "",
+        pattern=r"^([^@\s]+@[^@\s:]+(:[0-9]{1,5})?)?$",
+        description="user@host or user@host:port of a real host; empty in the lab.",
+    )
 
 
 class Lab(_Value):
     """Sizes of the lab's nodes."""
 
-    volume: int = Field(4096, ge=256, description="Size of a node's volume in MiB (sparse).")
+    volume: Whole = Field(4096, ge=256, description="Size of a node's volume in MiB (sparse).")
 
 
 class Cluster(_Value):
     """The whole cluster file."""
 
-    cluster: str = Field(pattern=r"^[a-z][a-z0-9-]{0,30}$", description="Name of the cluster.")
-    region: str = Field("RegionOne", description="OpenStack region.")
+    cluster: str = Field(
+        pattern=NAME_PATTERN,
+        description="Name of the cluster: a lower-case letter, then up to 30 lower-case letters, digits and hyphens.",
+    )
+    region: str = Field("RegionOne", min_length=1, description="OpenStack region.")
     profile: Literal["outlast", "kolla", "classic"] = Field("outlast", description="Timing profile.")
     recovery: Literal["safe", "majority"] = Field(
         "safe", description="After total power loss: wait for every member of the last view, or accept a majority."
     )
-    networks: Networks
+    networks: Networks = Field(description="The cluster's networks by purpose.")
     vips: dict[str, Vip] = Field(default_factory=dict, description="`external` and `internal`, and any more.")
-    nodes: dict[str, Node]
-    services: tuple[str, ...] | None = Field(None, description="Only these services (and what they require). Default: all.")
+    nodes: dict[str, Node] = Field(min_length=1, description="All machines of the cluster by name.")
+    services: tuple[str, ...] | None = Field(
+        None,
+        description="Only these services, and what they require. Default: every service whose roles a node holds.",
+    )
     options: dict[str, dict[str, Scalar]] = Field(default_factory=dict, description="Options per service.")
     overrides: dict[str, dict[str, dict[str, dict[str, Scalar]]]] = Field(
         default_factory=dict, description="Raw settings: service, file, section, key."
     )
-    lab: Lab = Field(default_factory=lambda: Lab())
+    lab: Lab = Field(default_factory=lambda: Lab(), description="Sizes of the lab's nodes.")

@@ -183,15 +183,20 @@ def service_options(cluster: Cluster, spec: ServiceSpec) -> dict[str, Scalar]:
 
 
 def effective_ports(spec: ServiceSpec, values: Mapping[str, Scalar]) -> tuple[Port, ...]:
-    """The service's ports with the numbers that its options move them to.
-
-    An option `<port name>_port` moves that port, the option `port` moves the first one.
-    """
+    """The service's ports with the numbers that its options move them to."""
     moved: list[Port] = []
     for position, port in enumerate(spec.ports):
-        value = values.get(f"{port.name.replace('-', '_')}_port", values.get("port") if position == 0 else None)
+        value = values.get(port_option(spec, position, values))
         moved.append(replace(port, number=value) if type(value) is int else port)
     return tuple(moved)
+
+
+def port_option(spec: ServiceSpec, position: int, values: Mapping[str, Scalar]) -> str:
+    """Name of the option that moves a port, or "": `<port name>_port`, and `port` for the first one."""
+    own = f"{spec.ports[position].name.replace('-', '_')}_port"
+    if own in values:
+        return own
+    return "port" if position == 0 and "port" in values else ""
 
 
 @dataclass(frozen=True)
