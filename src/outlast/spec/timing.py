@@ -27,7 +27,7 @@ class Timing:
     galera_inactive: float = 2.0
     galera_check_period: float = 0.3
     galera_keepalive: float = 0.3
-    galera_install: float = 3.0
+    galera_install: float = 1.5
     flush_at_commit: int = 1
     net_ticktime: int = 8
     amqp_heartbeat: int = 10

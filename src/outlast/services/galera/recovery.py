@@ -1,0 +1,257 @@
+"""The recovery rule of Galera: what a node does with its own database, from what is known of all members. Pure.
+
+Why a bootstrap is safe
+    Every member notes each primary view durably *before* it commits anything in it (galera-notify). A primary view
+    always holds a member of the one before it. So when all members of a noted view V say that V is the last view
+    they were in, no later view can exist: V is the last one, and whatever was acknowledged is on one of its members.
+    The most advanced of them (on a tie: the first in member order) bootstraps. The answer depends only on what lies
+    on the disks of V's members, so every node that knows enough names the same one.
+    Where the notes do not agree (power went in the middle of a change of view), all configured members must report.
+
+Why there are never two
+    What is known of others counts only when it was read after this node entered its present state: nothing learned
+    before an outage is used after it. And nobody acts while running members outside the winner could still form a
+    majority of the last view by themselves, as Galera does when a network comes back.
+
+The policy "majority" gives up the first argument; then only a permit (held by one node at a time) allows a bootstrap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+NO_UUID = "00000000-0000-0000-0000-000000000000"
+NONE, START, BOOTSTRAP, PC_BOOTSTRAP = "none", "start", "bootstrap", "pc-bootstrap"
+RECOVER, WAIT, RESTART, ASK = "recover-position", "wait", "restart", "ask-permit"
+
+FRESH = 5.0
+"""Seconds after which what a peer said is no longer known."""
+HEAL = 5.0
+"""Seconds that running members get to find each other again by themselves before one of them is made primary."""
+STUCK = 30.0
+"""Seconds after which a member without a primary component, though all others are known, is stopped."""
+
+Position = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class MemberFact:
+    """What is known of one member.
+
+    state       "primary", "non-primary" (serves no queries), "joining" (not yet a member), "down", "unknown"
+    has_data    it was in a primary view at least once (a freshly seeded member was not)
+    position    (history uuid, seqno); uuid NO_UUID: its data are of no use (a state transfer was cut short);
+                None: not yet read
+    last_view   names of the last primary view it noted, None without a note; view_number is for people only
+    age         seconds since this was true
+    """
+
+    reachable: bool = False
+    state: str = "unknown"
+    has_data: bool = False
+    position: Position | None = None
+    last_view: tuple[str, ...] | None = None
+    view_number: int = -1
+    age: float = 0.0
+
+
+@dataclass(frozen=True)
+class GaleraView:
+    """All that one node's decision rests on.
+
+    permit   "first": the single-use permit of `up`; "recovery": this node alone may bootstrap now, by agreement
+             through ZooKeeper (needed under the policy "majority" only); "": none
+    seconds  how long this node's own member has been in its present state
+    """
+
+    node: str
+    members: tuple[str, ...]
+    facts: Mapping[str, MemberFact] = field(default_factory=dict)
+    running: bool = False
+    permit: str = ""
+    policy: str = "safe"
+    seconds: float = 0.0
+
+    @property
+    def own(self) -> MemberFact:
+        return self.facts.get(self.node, MemberFact())
+
+    def known(self, name: str) -> MemberFact | None:
+        """What is known of a member and still counts."""
+        fact = self.facts.get(name)
+        if name == self.node or fact is None:
+            return fact
+        fresh = fact.age <= FRESH and fact.age < self.seconds
+        return fact if fact.reachable and fresh and fact.state != "unknown" else None
+
+    def unknown(self) -> tuple[str, ...]:
+        return tuple(name for name in self.members if self.known(name) is None)
+
+    def in_state(self, state: str) -> tuple[str, ...]:
+        """Other members known to be in a state."""
+        found = ((name, self.known(name)) for name in self.members if name != self.node)
+        return tuple(name for name, fact in found if fact is not None and fact.state == state)
+
+
+@dataclass(frozen=True)
+class GaleraStep:
+    """What to do: `kind` with a code and a sentence for the events.
+
+    recover-position  stop the member if it runs, then read its position (mariadbd --wsrep-recover)
+    start             plain start: join.  bootstrap: start as the first of a new primary component
+    pc-bootstrap      SET GLOBAL wsrep_provider_options='pc.bootstrap=YES' on the running member
+    ask-permit        try to get the recovery permit; nothing else until it is there
+    """
+
+    kind: str
+    code: str
+    sentence: str
+
+
+def next_step(view: GaleraView) -> GaleraStep:
+    """The one thing to do now."""
+    if view.own.state == "primary":
+        return GaleraStep(NONE, "galera.primary", "in the primary component")
+    primaries = view.in_state("primary")
+    if primaries:
+        return _join(view, primaries)
+    if view.running and view.own.state != "non-primary":
+        return _joining_nobody(view)
+    if not view.running and view.own.has_data and view.own.position is None:
+        return GaleraStep(RECOVER, "galera.position", "no primary component known; reading how far the own data go")
+    if not any(fact.has_data for fact in view.facts.values()):
+        return _first(view)
+    return _after_total_loss(view)
+
+
+def _join(view: GaleraView, primaries: tuple[str, ...]) -> GaleraStep:
+    if not view.running:
+        return GaleraStep(START, "galera.join", f"joining the primary component of {', '.join(primaries)}")
+    if view.own.state == "non-primary" and view.seconds > STUCK:
+        sentence = f"outside the primary component of {', '.join(primaries)} for {view.seconds:.0f} s; starting anew"
+        return GaleraStep(RESTART, "galera.rejoin", sentence)
+    return GaleraStep(WAIT, "galera.joining", f"joining {', '.join(primaries)}")
+
+
+def _joining_nobody(view: GaleraView) -> GaleraStep:
+    unknown = view.unknown()
+    if unknown:
+        return GaleraStep(
+            WAIT, "galera.peers-unknown", f"started, no primary component seen; no word from {_list(unknown)}"
+        )
+    if view.seconds <= STUCK:
+        return GaleraStep(WAIT, "galera.no-primary", "started, and no primary component yet")
+    sentence = f"no member is in a primary component for {view.seconds:.0f} s; stopping to compare positions"
+    return GaleraStep(RECOVER, "galera.give-up-joining", sentence)
+
+
+def _first(view: GaleraView) -> GaleraStep:
+    founder = view.members[0]
+    if view.node != founder:
+        return GaleraStep(WAIT, "galera.wait-founder", f"nobody has data yet; {founder} founds the database")
+    if view.permit != "first":
+        return GaleraStep(
+            WAIT, "galera.no-permit", "nobody has data and there is no permit to found a database: run `up`"
+        )
+    unknown = view.unknown()
+    if unknown:
+        sentence = f"has the permit, but {_list(unknown)} must first say that there are no data"
+        return GaleraStep(WAIT, "galera.first-unknown", sentence)
+    return GaleraStep(BOOTSTRAP, "galera.first", "founds the database with the single-use permit; no member has data")
+
+
+def _after_total_loss(view: GaleraView) -> GaleraStep:
+    voters = _voters(view)
+    if isinstance(voters, GaleraStep):
+        return voters
+    winner = _winner(view, voters)
+    if isinstance(winner, GaleraStep):
+        return winner
+    name, seqno, reason = winner
+    others_running = [one for one in voters if one != name and _fact(view, one).state == "non-primary"]
+    if 2 * len(others_running) > len(voters):
+        return _let_heal(view, name)
+    if name != view.node:
+        return GaleraStep(WAIT, "galera.wait-winner", f"{name} is the most advanced (seqno {seqno}) and starts first")
+    if not view.running:
+        return GaleraStep(BOOTSTRAP, "galera.most-advanced", f"most advanced with seqno {seqno}; {reason}")
+    if view.seconds <= HEAL:
+        return GaleraStep(WAIT, "galera.may-heal", "lost the primary component; it may come back by itself")
+    return GaleraStep(PC_BOOTSTRAP, "galera.pc-bootstrap", f"runs and is most advanced with seqno {seqno}; {reason}")
+
+
+def _let_heal(view: GaleraView, winner: str) -> GaleraStep:
+    if view.node != winner and view.running and view.seconds > STUCK:
+        sentence = f"members did not find each other for {view.seconds:.0f} s; stopping so that {winner} can go first"
+        return GaleraStep(RECOVER, "galera.yield", sentence)
+    return GaleraStep(
+        WAIT, "galera.may-heal", "a majority runs without a primary component; it may come back by itself"
+    )
+
+
+def _voters(view: GaleraView) -> tuple[str, ...] | GaleraStep:
+    """The members whose positions decide, or why that is not known."""
+    reported = tuple(name for name in view.members if _reported(view.known(name)))
+    for name in reported:
+        last = _fact(view, name).last_view
+        if (
+            last
+            and set(last) <= set(reported)
+            and all(set(_fact(view, one).last_view or ()) == set(last) for one in last)
+        ):
+            return tuple(one for one in view.members if one in last)
+    if len(reported) == len(view.members):
+        return reported
+    missing = tuple(name for name in view.members if name not in reported)
+    if view.policy == "majority" and 2 * len(reported) > len(view.members):
+        if view.permit == "recovery":
+            return reported
+        sentence = f"{_list(missing)} did not report; a majority may go on by policy, once this node holds the permit"
+        return GaleraStep(ASK, "galera.ask-permit", sentence)
+    return GaleraStep(
+        WAIT, "galera.wait-positions", f"no primary component; {_list(missing)} must first report its position"
+    )
+
+
+def _winner(view: GaleraView, voters: tuple[str, ...]) -> tuple[str, int, str] | GaleraStep:
+    """(name, seqno, reason) of the most advanced voter."""
+    positions = {name: _fact(view, name).position for name in voters if _fact(view, name).has_data}
+    useful = {
+        name: position
+        for name, position in positions.items()
+        if position and position[0] != NO_UUID and position[1] >= 0
+    }
+    histories = sorted({uuid for uuid, _ in useful.values()})
+    if len(histories) > 1:
+        who = "; ".join(f"{name}: {uuid}" for name, (uuid, _) in useful.items())
+        return GaleraStep(
+            WAIT, "galera.histories-differ", f"the members hold different histories ({who}); a person must choose"
+        )
+    if not useful:
+        return GaleraStep(
+            WAIT, "galera.no-useful-data", f"none of {', '.join(voters)} has usable data; restore a backup"
+        )
+    name = max(useful, key=lambda one: (useful[one][1], -view.members.index(one)))
+    missing = tuple(one for one in view.members if one not in voters)
+    reason = (
+        "all members reported"
+        if not missing
+        else f"{', '.join(voters)} reported and decide; not needed: {', '.join(missing)}"
+    )
+    return name, useful[name][1], reason
+
+
+def _reported(fact: MemberFact | None) -> bool:
+    """A joining member's data may be changing, so it has not reported."""
+    if fact is None or fact.state not in ("down", "non-primary"):
+        return False
+    return fact.position is not None or not fact.has_data
+
+
+def _fact(view: GaleraView, name: str) -> MemberFact:
+    return view.facts.get(name, MemberFact())
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return " and ".join(names)
