@@ -1,4 +1,4 @@
-"""Small programs that run inside the namespaces: a server, a load, and a watcher of an address. Standard library only."""
+"""Small programs that run inside the namespaces: a server, a load, a watcher of an address. Standard library only."""
 
 from __future__ import annotations
 

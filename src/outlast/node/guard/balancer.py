@@ -53,7 +53,7 @@ class BalancerGuard:
         while not self._told_to_stop():
             action = balancer_action(self._look(), self.settings.limits)
             self._act(action)
-            self._track(balancer_fault(self.view, self.settings.limits))
+            self._judge()
             self._chores()
             late = self.loop.turn(TURN if self.view.answered else QUICK_TURN)
             if late > LATE:
@@ -190,6 +190,12 @@ class BalancerGuard:
             self._set(silent_since=since + late)
         if down is not None:
             self._set(down_since=down + late)
+
+    def _judge(self) -> None:
+        fault = balancer_fault(self.view, self.settings.limits)
+        if fault and self.fault is False and (count := sockets.turn_away(self.held.values())):
+            self.journal.event("guard-turned-away", f"reset {count} waiting connections before the VIPs leave")
+        self._track(fault)
 
     def _track(self, fault: bool) -> None:
         """Tell Keepalived whether this node may hold a VIP: the only place that writes the track file.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import struct
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,7 @@ def listen(listener: Listener, settings: BalancerSettings) -> socket.socket:
         tune(made, settings)
         made.bind((listener.address, listener.port))
         made.listen(BACKLOG)
+        made.setblocking(False)
     except OSError as error:
         made.close()
         raise OSError(error.errno, f"{listener.address}:{listener.port}: {error.strerror}") from error
@@ -66,6 +68,22 @@ def release(sockets: Iterable[socket.socket]) -> None:
     """Close sockets. The last close of a listening socket resets the connections that wait in it."""
     for sock in sockets:
         sock.close()
+
+
+def turn_away(sockets: Iterable[socket.socket]) -> int:
+    """Reset the connections that wait to be accepted, and say how many: told so, a client can try again at once.
+
+    Left alone they would hang to the client's own time-out once the address has moved to another node.
+    """
+    count = 0
+    for sock in sockets:
+        with suppress(OSError):
+            while True:
+                waiting, _ = sock.accept()
+                waiting.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                waiting.close()
+                count += 1
+    return count
 
 
 def take_over(child: Child, wanted: Iterable[Listener]) -> Sockets:
