@@ -14,7 +14,7 @@ chmod 0755 /opt/outlast/bin/outlast-node
 
 cat >/etc/outlast/supervisord.conf <<'EOF'
 ; The same on every node. Whoever boots the node creates on its fresh /run:
-;   /run/outlast (0755 root), before supervisord starts; programs' own directories belong to their own start.
+;   /run/outlast (0755 root) before supervisord starts. Each program's own directory under /run is its start's business.
 [supervisord]
 nodaemon=true
 user=root
@@ -26,7 +26,7 @@ pidfile=/run/outlast/supervisord.pid
 childlogdir=/var/log/outlast
 directory=/
 umask=022
-minfds=65536
+minfds=16384
 strip_ansi=true
 
 [unix_http_server]

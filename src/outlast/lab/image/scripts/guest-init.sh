@@ -1,5 +1,5 @@
 #!/bin/sh
-# The whole test guest: network by DHCP, metadata once, then answers ping, TCP 80 (HTTP) and UDP 7 (echo).
+# The whole test guest: network by DHCP, metadata once, then answers ping, TCP 80 (HTTP) and TCP 7 (echo).
 export PATH=/bin
 say() { echo "guest $(cut -d' ' -f1 /proc/uptime): $*"; }
 
@@ -17,7 +17,7 @@ if [ "$1" = bound ] || [ "$1" = renew ]; then # called back by udhcpc
         for hop in $router; do ip route add default via "$hop" dev "$interface" && break; done
     fi
     [ -z "$mtu" ] || ip link set "$interface" mtu "$mtu"
-    say "address $ip/$mask"
+    say "address $ip/$mask routes ${staticroutes:-$router}" >/dev/ttyS0
     exit 0
 fi
 [ -z "$interface" ] || exit 0 # other udhcpc events
@@ -51,8 +51,8 @@ page() {
 hostname guest
 page
 httpd -p 80 -h /www && say "http on port 80"
-# One process for each datagram's sender; the loop only serves the next one.
-while :; do nc -u -l -p 7 -e cat >/dev/null 2>&1 || sleep 1; done &
+# For connections that last: one process for each.
+nc -ll -p 7 -e cat >/dev/null 2>&1 &
 try=0
 while [ $try -lt 30 ]; do
     instance=$(value instance-id)
