@@ -284,7 +284,7 @@ from outlast.lab import runtime
 lab = runtime.open_lab(Path(sys.argv[1]))
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 lab.host_access("mgmt", "10.77.0.254/24")
-subprocess.run(["busybox", "ping", "-c1", "-W1", "10.77.0.1"], stdout=subprocess.DEVNULL, check=True)
+subprocess.run(["busybox", "ping", "-c3", "-W1", "10.77.0.1"], stdout=subprocess.DEVNULL, check=True)
 assert any(line.startswith("link ol-") for line in runtime.leftovers(Path(sys.argv[1])))
 if sys.argv[2] == "off":
     lab.host_access("mgmt", None)

@@ -7,6 +7,7 @@ namespace never sees one.
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 from outlast.lab.commands import Commands
@@ -21,6 +22,9 @@ from outlast.lab.topology import (
 )
 
 NETNS = Path("/run/netns")
+
+_FORWARDING_SECONDS = 10
+_POLL_SECONDS = 0.01
 
 _SWITCH_SYSCTLS = {
     # The switch is no IP host: it must not answer, route or filter on its own account.
@@ -102,6 +106,7 @@ def build_node(commands: Commands, topology: Topology, node: LabNode) -> None:
     for interface in node.interfaces:
         if not interface.offload:
             commands.run("ip", "netns", "exec", namespace, "ethtool", "-K", interface.name, "tx", "off")
+    _await_forwarding(commands, switch, {port_name(node.name, interface.name) for interface in node.interfaces})
 
 
 def unplug_node(commands: Commands, topology: Topology, node: LabNode) -> None:
@@ -147,6 +152,7 @@ def connect_host(commands: Commands, topology: Topology, network: str, address: 
     _batch(commands, switch, [f"link set {port} master {topology.network(network).bridge} up"])
     commands.run("ip", "addr", "add", address, "brd", "+", "dev", link)
     commands.run("ip", "link", "set", link, "up")
+    _await_forwarding(commands, switch, {port})
     return link
 
 
@@ -161,6 +167,21 @@ def host_links(commands: Commands, lab_id: str) -> list[str]:
     shown = json.loads(commands.run("ip", "-json", "link", "show") or "[]")
     names = [link["ifname"] for link in shown]
     return sorted(name for name in names if name.startswith(host_link_name(lab_id, 0)[:-1]))
+
+
+def _await_forwarding(commands: Commands, switch: str, ports: set[str]) -> None:
+    """A bridge lets a port in when it hears of its carrier, which the kernel may tell it up to a second late."""
+    deadline = time.monotonic() + _FORWARDING_SECONDS
+    while waiting := ports - _forwarding(commands, switch):
+        if time.monotonic() > deadline:
+            raise LabError("lab.switch", f"the switch does not forward on {', '.join(sorted(waiting))}")
+        time.sleep(_POLL_SECONDS)
+
+
+def _forwarding(commands: Commands, switch: str) -> set[str]:
+    shown = json.loads(commands.run("ip", "-n", switch, "-details", "-json", "link", "show", "type", "veth") or "[]")
+    states = {link["ifname"]: link.get("linkinfo", {}).get("info_slave_data", {}).get("state") for link in shown}
+    return {name for name, state in states.items() if state == "forwarding"}
 
 
 def _host_link(topology: Topology, network: str) -> str:
