@@ -152,7 +152,7 @@ def _ml2(plan: Plan) -> Ini:
         {
             "ml2": {
                 "type_drivers": "flat,vlan,geneve",
-                "tenant_network_types": "geneve",
+                "project_network_types": "geneve",
                 "mechanism_drivers": "ovn",
                 "extension_drivers": "port_security",
                 "overlay_ip_version": 4,

@@ -6,13 +6,14 @@ from outlast.plan.plan import Member, Plan
 from outlast.services import oslo
 from outlast.services.contract import Service
 from outlast.services.ovn.service import remotes
-from outlast.spec.file import Directory, File, Ini
+from outlast.spec.file import Directory, File, Ini, Template
 from outlast.spec.probe import Probe
 from outlast.spec.program import Program
 from outlast.spec.secret import SecretRef
 from outlast.spec.service import MemberSpec, ServiceSpec
 
 CONFIG = "/etc/neutron/ovn-agent.conf"
+USERSPACE_AGENT = "/usr/local/lib/outlast/python/outlast_ovn_agent.py"
 PRIVILEGED = (
     "privsep",
     "privsep_dhcp_release",
@@ -28,7 +29,7 @@ SPEC = ServiceSpec(
     kind="stateless",
     mode="active-active",
     roles=("compute",),
-    packages=("haproxy", "iproute2"),
+    packages=("haproxy", "iproute2", "iptables", "ethtool"),
     after=("openvswitch",),
     requires=("openvswitch", "neutron", "nova"),
 )
@@ -36,12 +37,17 @@ SPEC = ServiceSpec(
 
 def describe(plan: Plan, member: Member) -> MemberSpec:
     """One compute node's agent."""
-    argv = (f"{oslo.HOME}/bin/neutron-ovn-agent", "--config-file", CONFIG)
+    program: tuple[str, ...] = (f"{oslo.HOME}/bin/neutron-ovn-agent",)
+    files: tuple[File, ...] = (File(CONFIG, _config(plan, member), mode=0o600),)
+    if plan.userspace_datapath:
+        program = (f"{oslo.HOME}/bin/python", USERSPACE_AGENT)
+        files = (*files, File(USERSPACE_AGENT, Template("ovn-agent", "ovn_agent.py.j2")))
+    argv = (*program, "--config-file", CONFIG)
     return MemberSpec(
         service=SPEC.name,
         node=member.node,
         directories=(oslo.LOCKS, Directory("/run/netns"), Directory("/var/lib/neutron"), Directory("/etc/neutron")),
-        files=(File(CONFIG, _config(plan, member), mode=0o600),),
+        files=files,
         programs=(Program("neutron-ovn-agent", argv, env=(("LANG", "C.UTF-8"),), priority=60),),
         probes=(Probe("process", path="neutron-ovn-agent", interval=5.0),),
     )
