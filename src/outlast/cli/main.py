@@ -136,8 +136,11 @@ def down(file: File = None, as_json: Json = False) -> None:
     removed = verbs.down(open_target(file))
     if as_json:
         say_json(removed)
+    elif not removed:
+        print("nothing was there")
     else:
-        print(f"removed {len(removed)} things" if removed else "nothing was there")
+        counts = [f"{found if isinstance(found, int) else len(found)} {kind}" for kind, found in removed.items()]  # type: ignore[arg-type]
+        print(f"removed {', '.join(counts)}")
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -84,10 +85,8 @@ class Agent:
             await self._cycle(self.bundle)
 
     async def _pause(self, seconds: float) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.wake.wait(), seconds)
-        except TimeoutError:
-            pass
 
     def _take_bundle(self) -> None:
         """A new bundle is taken whole or not at all."""
@@ -195,7 +194,7 @@ class Agent:
         member = next(member for member in view.members if member.member.service == action.service)
         if action.kind == "step" and action.step:
             self._background(action.service, action.step.name, self._step(member.member, action.step))
-        elif action.kind in ("bootstrap", "pc-bootstrap", "position"):
+        elif action.kind in ("bootstrap", "pc-bootstrap", "position", "permit"):
             recovery = self.recoveries[member.member.start]
             self._background(action.service, action.kind, self._recover(recovery, action, member))
         else:

@@ -18,7 +18,7 @@ FORGIVE = 120.0
 class Action:
     """One thing to do. `kind` none means that nothing is to be done or that something is waited for.
 
-    kind: none, files, step, sections, start, stop, reload, bootstrap, pc-bootstrap, position, forget
+    kind: none, files, step, sections, start, stop, reload, bootstrap, pc-bootstrap, position, permit, forget
     """
 
     kind: str
@@ -87,7 +87,7 @@ def _directed(name: str, direction: Direction | None) -> Action:
         return Action("start", name, "member.start", f"starting {name}")
     if direction.kind == "wait":
         return _wait(name, direction.code, direction.sentence)
-    kind = direction.kind if direction.kind in ("bootstrap", "position") else "start"
+    kind = direction.kind if direction.kind in ("bootstrap", "position", "permit") else "start"
     return Action(kind, name, direction.code, direction.sentence)
 
 
@@ -96,11 +96,12 @@ def _running(view: MemberView, now: float) -> Action:
     if view.reloaded != view.member.reload_digest and view.member.reload:
         return Action("reload", name, "member.reload", f"reloading {name}: its configuration changed")
     direction = view.direction
-    if direction is not None and direction.kind in ("pc-bootstrap", "restart"):
+    if direction is not None and direction.kind in ("pc-bootstrap", "restart", "position", "permit"):
         wait = _backoff(view.attempts.get(direction.kind), now)
         if wait > 0:
             return _wait(name, direction.code, f"{direction.sentence} (again in {wait:.1f} s)")
-        kind = "stop" if direction.kind == "restart" else direction.kind
+        # Positions are read from stopped members; a restart is a stop that the next cycle follows up.
+        kind = "stop" if direction.kind in ("restart", "position") else direction.kind
         return Action(kind, name, direction.code, direction.sentence)
     if view.health.status != "ok":
         return _wait(name, view.health.code, view.health.sentence)

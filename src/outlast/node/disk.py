@@ -54,26 +54,33 @@ def save(path: Path, memory: Memory) -> None:
     write(path, msgspec.json.encode(memory), mode=0o600)
 
 
-def write(path: Path, content: bytes, mode: int = 0o644, owner: str = "root", group: str = "root") -> None:
-    """Temp file, fsync, rename, fsync of the folder: after a power cut the old or the new content, never a mixture."""
+def write(
+    path: Path, content: bytes, mode: int = 0o644, owner: str = "root", group: str = "root", *, durable: bool = True
+) -> None:
+    """Temp file and rename: a reader sees the old or the new content, never a mixture.
+
+    `durable` adds fsync of file and folder, so that it holds after a power cut too. Files that the agent compares
+    with its bundle anyway go without: dozens of fsyncs cost more seconds than all the rest of a first start.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The real file behind a link is replaced, so that packages' links (/etc/alternatives) stay links.
     path = path.resolve()
     temporary = path.with_name(f".{path.name}.outlast")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, content) if content else None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
         os.fchown(descriptor, pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
         os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        file.flush()
+        if durable:
+            os.fsync(descriptor)
     os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    if durable:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def stale(files: Iterable[BundleFile]) -> tuple[str, ...]:

@@ -39,13 +39,13 @@ def write_files(member: BundleMember, paths: tuple[str, ...]) -> None:
     """Writes the named files of the member."""
     for file in member.files:
         if file.path in paths:
-            disk.write(Path(file.path), file.text.encode(), file.mode, file.owner, file.group)
+            disk.write(Path(file.path), file.text.encode(), file.mode, file.owner, file.group, durable=file.once)
 
 
 def write_sections(member: BundleMember) -> None:
     """The programs' section files; supervisord reads them at the next start of the member."""
     for program in member.programs:
-        disk.write(_section_path(program), section(program).encode(), mode=0o600)
+        disk.write(_section_path(program), section(program).encode(), mode=0o600, durable=False)
 
 
 def start(view: MemberView, supervisor: Supervisor) -> None:

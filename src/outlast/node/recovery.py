@@ -1,4 +1,4 @@
-"""Recovery rules: members whose start is more than a start. A rule is pure and lives with its service; here are its eyes."""
+"""Recovery rules: members whose start is more than a start. The rule is pure and lives with its service."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Memo(Protocol):
 class Recovery(Protocol):
     """Eyes and hands of one recovery rule."""
 
-    def direction(self, view: MemberView) -> Direction:
-        """What the rule says now; never blocks."""
+    def direction(self, view: MemberView) -> Direction | None:
+        """What the rule says now, None when it has nothing to say; never blocks."""
 
     def fact(self) -> GaleraFact:
         """What this node tells its peers."""
@@ -33,8 +33,9 @@ class Recovery(Protocol):
 
 def recoveries(bundle: Bundle, memo: Memo) -> Mapping[str, Recovery]:
     """Recoveries by the `start` word of the members that need them."""
+    member = next((member for member in bundle.members if member.start == "galera"), None)
+    if member is None:
+        return {}
     from outlast.node.galera import GaleraRecovery
 
-    return {
-        "galera": GaleraRecovery(bundle, member, memo) for member in bundle.members if member.start == "galera"
-    }
+    return {"galera": GaleraRecovery(bundle, member, memo)}

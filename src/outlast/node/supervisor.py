@@ -28,7 +28,7 @@ def section(program: Program) -> str:
         f"directory={program.directory}",
         *([f"environment={env}"] if env else []),
         "autostart=false",
-        "autorestart=true",
+        f"autorestart={'true' if program.respawn else 'false'}",
         "startsecs=0",
         f"stopsignal={program.stop_signal}",
         f"stopwaitsecs={program.stop_seconds}",

@@ -25,9 +25,9 @@ def own_code() -> Code:
     return packing.pack(Path(outlast.errors.__file__).parent)
 
 
-def bundles(target: Target) -> tuple[Mapping[str, Bundle], Code]:
-    """Bundles of all nodes that run members; missing secrets are made and stored beside the cluster file."""
+def bundles(target: Target, *, dry: bool = False) -> tuple[Mapping[str, Bundle], Code]:
+    """Bundles of all nodes that run members; missing secrets are made, and stored beside the file unless `dry`."""
     rendered = trees(target)
-    values = secrets.complete(secrets.path_for(target.path), secrets_in(rendered.values()))
+    values = secrets.complete(secrets.path_for(target.path), secrets_in(rendered.values()), store=not dry)
     code = own_code()
     return {name: bundle(target.plan, tree, values, code) for name, tree in rendered.items() if tree.members}, code

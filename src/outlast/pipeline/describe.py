@@ -18,7 +18,7 @@ def plan_table(plan: Plan) -> Table:
         table.add_column(name, justify="center")
     table.add_column("kind", style="dim")
     for name, spec in plan.specs.items():
-        holders = {member.node: "founder" if member.founder else "●" for member in plan.members_of(name)}
+        holders = {member.node: "●" for member in plan.members_of(name)}
         if holders:
             table.add_row(name, *(holders.get(node, "") for node in nodes), f"{spec.kind}, {spec.mode}")
     return table

@@ -40,6 +40,11 @@ class Target:
         return LABS / self.cluster.cluster
 
     @property
+    def lock(self) -> Path:
+        """Held by the one roll-out that works on this cluster."""
+        return Path("/run/lock") / f"outlast-{self.cluster.cluster}.lock"
+
+    @property
     def is_lab(self) -> bool:
         return not any(node.ssh for node in self.plan.nodes)
 

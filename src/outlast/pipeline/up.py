@@ -46,7 +46,7 @@ async def up(target: Target, progress: Progress, *, host_access: bool = False, d
     """Raises MachineError, ImageError, LabError, RemoteError or RolloutError; run it again to continue."""
     report = Report()
     check_machine(target)
-    with only_one(target.state_dir):
+    with only_one(target):
         with _phase(report, progress, "image"):
             image = await asyncio.to_thread(build_image, progress)
         with _phase(report, progress, "lab"):
@@ -73,14 +73,14 @@ def _memory_mib(target: Target) -> int:
 
 def build_image(progress: Progress) -> image_build.Image:
     packages = [package for spec in SPECS.values() for package in spec.packages]
-    return image_build.build(load_recipe(packages), image_build.cache_dir(), progress=progress.say)
+    return image_build.build(load_recipe(packages), image_build.default_cache(), progress=progress.say)
 
 
 def build_lab(target: Target, image_root: Path) -> runtime.Lab:
     """The lab's nodes, powered on; those that are there stay as they are."""
-    target.state_dir.mkdir(parents=True, exist_ok=True)
+    lab = runtime.create(lab_build.topology(target.plan, str(target.state_dir)), image_root, target.state_dir)
     (target.state_dir / NOTE).write_text(f"{target.path}\n")
-    return runtime.create(lab_build.topology(target.plan, str(target.state_dir)), image_root, target.state_dir)
+    return lab
 
 
 def _connect_host(target: Target) -> None:
@@ -139,10 +139,9 @@ def _phase(report: Report, progress: Progress, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def only_one(state_dir: Path) -> Iterator[None]:
+def only_one(target: Target) -> Iterator[None]:
     """Two roll-outs of one cluster from one machine exclude each other. Raises RolloutError for the second."""
-    state_dir.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(state_dir / "rollout.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(target.lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -150,4 +149,5 @@ def only_one(state_dir: Path) -> Iterator[None]:
             raise RolloutError("rollout.busy", "another `outlast up` works on this cluster; wait for it") from None
         yield
     finally:
+        target.lock.unlink(missing_ok=True)
         os.close(descriptor)

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from outlast.errors import InputError, RemoteError
-from outlast.lab import runtime
+from outlast.lab import ownership
 from outlast.observe.collect import Answer, collect, events
 from outlast.observe.status import ClusterStatus, status
 from outlast.pipeline.bundles import bundles
-from outlast.pipeline.target import LABS, Target
+from outlast.pipeline.target import LABS, NOTE, Target
+from outlast.pipeline.up import only_one
 from outlast.record.events import Event
 from outlast.rollout import secrets
 from outlast.rollout.rollout import current, planned_changes
 from outlast.rollout.waves import Change
 
 
-def down(target: Target, keep_secrets: bool = False) -> list[str]:
-    """Removes the lab and everything that belongs to it; what was removed, by name. The cached image stays."""
-    removed = runtime.destroy(target.state_dir)
-    generated = secrets.path_for(target.path)
-    if generated.exists() and not keep_secrets:
-        generated.unlink()
-        removed = [*removed, str(generated)]
-    return list(removed)
+def down(target: Target, keep_secrets: bool = False) -> Mapping[str, object]:
+    """Removes the lab and everything that belongs to it; what was removed, by kind. The cached image stays.
+
+    Raises InputError while an `up` works on it, LabError where something could not be removed.
+    """
+    with only_one(target):
+        note = target.state_dir / NOTE
+        note.unlink(missing_ok=True)
+        removed: dict[str, object] = {
+            kind: found for kind, found in asdict(ownership.destroy(target.state_dir)).items() if found
+        }
+        generated = secrets.path_for(target.path)
+        if generated.exists() and not keep_secrets:
+            generated.unlink()
+            removed["secrets"] = str(generated)
+    return removed
 
 
 async def look(target: Target) -> tuple[ClusterStatus, Mapping[str, Answer]]:
@@ -44,7 +54,7 @@ async def all_events(target: Target, node: str = "", service: str = "") -> list[
 
 async def differences(target: Target) -> tuple[Change, ...]:
     """What `up` would change on the running nodes; everything is new where nothing runs."""
-    new, _ = bundles(target)
+    new, _ = bundles(target, dry=True)
     try:
         old = await current(target.connectors())
     except (InputError, RemoteError):

@@ -39,6 +39,8 @@ def take_code(digest: str, archive: bytes) -> None:
     if not os.path.islink(link) or os.readlink(link) != target:
         if os.path.lexists(f"{link}.new"):
             os.unlink(f"{link}.new")
+        if os.path.isdir(link) and not os.path.islink(link):
+            shutil.rmtree(link)
         os.symlink(target, f"{link}.new")
         os.replace(f"{link}.new", link)
     for name in os.listdir(HOME):

@@ -39,7 +39,7 @@ async def current(connectors: Mapping[str, Connector]) -> dict[str, Bundle | Non
         try:
             return bundles.decode(await connector.get(BUNDLE_PATH))
         except RemoteError as error:
-            if error.code == "remote-not-found":
+            if error.code == "remote.not-found":
                 return None
             raise
         except ValueError:
@@ -72,7 +72,8 @@ async def roll(
     permits = await _permits(new, old, connectors)
     for wave in waves(old, new):
         await asyncio.gather(*(_hand_over(connectors[node], new[node], code, permits.get(node, ())) for node in wave))
-        await settle(new, wave, connectors, observer, deadline)
+        # A member added to several nodes may need all of them: a wave waits only for those that were there before.
+        await settle(new, wave, connectors, observer, deadline, added=_added(found, wave))
     await settle(new, tuple(new), connectors, observer, deadline)
     return Rollout(found, time.monotonic() - begun)
 
@@ -98,7 +99,7 @@ async def _has_data(connector: Connector) -> bool:
     try:
         memory = json.loads(await connector.get("/var/lib/outlast/memory.json"))
     except RemoteError as error:
-        if error.code == "remote-not-found":
+        if error.code == "remote.not-found":
             return False
         raise
     return bool(memory.get("view"))
@@ -119,25 +120,52 @@ async def settle(
     connectors: Mapping[str, Connector],
     observer: Observer,
     deadline: float,
+    added: frozenset[tuple[str, str]] | None = None,
 ) -> None:
-    """Waits until the nodes run their bundles and all their members are well. Raises RolloutError in the end."""
+    """Waits until the nodes run their bundles and their members are well, except the `added` (node, service).
+
+    Without `added`, every VIP must have one holder too. Raises RolloutError after `deadline` seconds.
+    """
     until = time.monotonic() + deadline
     while True:
         answers = await collect(connectors)
         observer(answers)
-        waiting = [node for node in nodes if not _is_well(answers[node], new[node])]
-        if not waiting:
+        waiting = [node for node in nodes if not _is_well(answers[node], new[node], added or frozenset())]
+        if not waiting and (added is not None or not _homeless(new, answers)):
             return
         if time.monotonic() > until:
             reasons = "; ".join(f"{node}: {_reason(answers[node])}" for node in waiting)
+            reasons = reasons or f"VIP {', '.join(_homeless(new, answers))} has not exactly one holder"
             raise RolloutError(
                 "rollout.not-well", f"not well after {deadline:.0f} s: {reasons}. Run it again to continue"
             )
         await asyncio.sleep(POLL)
 
 
-def _is_well(answer: Answer, bundle: Bundle) -> bool:
-    return not isinstance(answer, Unreachable) and answer.bundle == bundle.digest and answer.settled
+def _is_well(answer: Answer, bundle: Bundle, added: frozenset[tuple[str, str]]) -> bool:
+    if isinstance(answer, Unreachable) or answer.bundle != bundle.digest:
+        return False
+    phases = {state.service: state.phase for state in answer.members}
+    return all(
+        phases.get(member.service) == "settled"
+        for member in bundle.members
+        if (bundle.node, member.service) not in added
+    )
+
+
+def _added(found: tuple[Change, ...], wave: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+    return frozenset((item.node, item.service) for item in found if item.kind == "add" and item.node in wave)
+
+
+def _homeless(new: Mapping[str, Bundle], answers: Mapping[str, Answer]) -> list[str]:
+    """VIPs that not exactly one node carries."""
+    vips = {vip for bundle in new.values() for vip in bundle.vips if _balances(bundle)}
+    held = [vip for answer in answers.values() if not isinstance(answer, Unreachable) for vip in answer.vips]
+    return sorted(vip for vip in vips if held.count(vip) != 1)
+
+
+def _balances(bundle: Bundle) -> bool:
+    return any(member.service == "keepalived" for member in bundle.members)
 
 
 def _reason(answer: Answer) -> str:

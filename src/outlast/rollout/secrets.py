@@ -35,12 +35,14 @@ def read(path: Path) -> dict[str, str]:
     return stored
 
 
-def complete(path: Path, wanted: Iterable[SecretRef]) -> Mapping[str, str]:
+def complete(path: Path, wanted: Iterable[SecretRef], *, store: bool = True) -> Mapping[str, str]:
     """All wanted secrets: stored ones kept, missing ones made and stored at once (atomic, durable, 0600)."""
     stored = read(path)
     missing = [ref for ref in sorted(set(wanted)) if ref.name not in stored]
     if missing:
         stored.update({ref.name: generate(ref.kind) for ref in missing})
+        if not store:
+            return stored
         temporary = path.with_name(f".{path.name}.new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:

@@ -59,7 +59,7 @@ class File:
 
 @dataclass(frozen=True)
 class Directory:
-    """A directory made (owner and mode set) before each start of the member; needed again after every boot under /run."""
+    """A directory made (with owner and mode) before each start of the member: under /run it goes with every boot."""
 
     path: str
     mode: int = 0o755

@@ -10,7 +10,7 @@ class Probe:
     """One question at application level. Times in seconds.
 
     kind      asks                                                           good answer
-    http      GET http://address:port/path                                   status in `statuses` and `contains` in the body
+    http      GET http://address:port/path                                   one of `statuses`, `contains` in the body
     tcp       connect                                                        accepted
     wsrep     the Galera member itself, by its unix socket                   wsrep_ready ON, Synced or Donor, Primary
     sql       SELECT 1 at address:port as `user` with `secret`, in `path`    a row

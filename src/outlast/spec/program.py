@@ -9,7 +9,10 @@ from outlast.spec.probe import Probe
 
 @dataclass(frozen=True)
 class Program:
-    """A long-running program under supervisord (its name is unique on the node)."""
+    """A long-running program under supervisord (its name is unique on the node).
+
+    `respawn`: supervisord restarts it by itself; False where only the agent may decide to (Galera).
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -19,6 +22,7 @@ class Program:
     stop_signal: str = "TERM"
     stop_seconds: int = 10
     priority: int = 50
+    respawn: bool = True
 
 
 @dataclass(frozen=True)

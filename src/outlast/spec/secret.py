@@ -1,4 +1,4 @@
-"""Names of secrets. Values join only when a node's bundle is made, so plans, golden files and evidence never hold one."""
+"""Names of secrets. Values join when a node's bundle is made: plans, golden files and evidence never hold one."""
 
 from __future__ import annotations
 

@@ -37,7 +37,10 @@ class MemberState:
 
 @dataclass(frozen=True)
 class GaleraFact:
-    """What a node knows of its own database for the recovery rule. `age` in seconds."""
+    """What a node knows of its own database for the recovery rule (services/galera/recovery.py: MemberFact).
+
+    uuid "": the position is not known. `age`: seconds since it was true, when the snapshot was made.
+    """
 
     state: str = "unknown"
     has_data: bool = False
@@ -45,6 +48,7 @@ class GaleraFact:
     seqno: int = -1
     view: tuple[str, ...] = ()
     view_number: int = -1
+    age: float = 0.0
 
 
 @dataclass(frozen=True)

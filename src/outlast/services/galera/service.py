@@ -92,13 +92,18 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         ),
         programs=(
             # mariadbd itself becomes mysql (user= in its configuration); the start script needs the bootstrap flag.
-            Program("galera", (f"{LIBRARY}/galera-start",), stop_seconds=60, priority=10),
+            Program("galera", (f"{LIBRARY}/galera-start",), stop_seconds=60, priority=10, respawn=False),
             Program("galera-responder", (*responder, "--socket", SOCKET), stop_seconds=2, priority=11),
         ),
         setup=_setup(plan),
         probes=(Probe("wsrep", path=SOCKET),),
         start="galera",
-        facts=(("base", facts.BASE), ("data", facts.DATA), ("socket", SOCKET)),
+        facts=(
+            ("base", facts.BASE),
+            ("data", facts.DATA),
+            ("socket", SOCKET),
+            ("members", ",".join(other.node for other in plan.members_of("galera"))),
+        ),
     )
 
 

@@ -1,0 +1,229 @@
+"""Eyes and hands of Galera's recovery rule on this node: the rule itself is services/galera/recovery.py."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from outlast.coord.permits import Permits
+from outlast.node import disk, hands
+from outlast.node.recovery import Memo
+from outlast.node.serve import fetch
+from outlast.node.view import UP, Direction, MemberView
+from outlast.services.galera import facts, recovery
+from outlast.services.galera.recovery import GaleraView, MemberFact
+from outlast.spec import snapshot as snapshots
+from outlast.spec.bundle import Bundle, BundleMember, Peer
+from outlast.spec.snapshot import GaleraFact
+
+PROGRAM = "galera"
+LOOK = 0.4
+"""Seconds between two looks at the own member and at the peers while there is no primary component."""
+CALM = 2.0
+"""The same for the own member while all is well; peers are not asked then."""
+FIRST_PERMIT = disk.PERMITS / "galera"
+
+_KINDS = {
+    recovery.START: "start",
+    recovery.BOOTSTRAP: "bootstrap",
+    recovery.PC_BOOTSTRAP: "pc-bootstrap",
+    recovery.RECOVER: "position",
+    recovery.RESTART: "restart",
+    recovery.WAIT: "wait",
+    recovery.ASK: "permit",
+}
+
+
+def status(socket: str, timeout: float) -> dict[str, str]:
+    """wsrep status variables by name. Raises OSError where the server does not answer in time (seconds)."""
+    import pymysql
+
+    try:
+        connection = pymysql.connect(
+            unix_socket=socket, user="root", connect_timeout=2, read_timeout=timeout, write_timeout=timeout
+        )
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW GLOBAL STATUS LIKE 'wsrep%'")
+                return {str(name): str(value) for name, value in cursor.fetchall()}
+        finally:
+            connection.close()
+    except pymysql.MySQLError as error:
+        raise OSError(str(error)[:200]) from error
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a peer said of itself; `at` monotonic seconds of this node when it was true at the latest."""
+
+    fact: GaleraFact
+    at: float
+
+
+class GaleraRecovery:
+    """One per agent that owns a database member."""
+
+    def __init__(self, bundle: Bundle, member: BundleMember, memo: Memo) -> None:
+        self.bundle = bundle
+        self.member = member
+        self.memo = memo
+        self.peers = tuple(peer for peer in bundle.peers if member.service in peer.services)
+        self.order = tuple(dict(member.facts)["members"].split(","))
+        self.socket = dict(member.facts)["socket"]
+        self.own = GaleraFact()
+        self.own_at = 0.0
+        self.since = time.monotonic()
+        self.heard: dict[str, Heard] = {}
+        self.looking: asyncio.Task[None] | None = None
+        self.looked_at = 0.0
+        self.permits = Permits(bundle.zookeeper, bundle.cluster, bundle.node)
+
+    # --- eyes ----------------------------------------------------------------------------------------------------
+
+    def direction(self, view: MemberView) -> Direction | None:
+        running = view.state(PROGRAM) in UP or view.state(PROGRAM) == "STOPPING"
+        if not running and self.own.state != "down":
+            self._became(replace(self._on_disk(), state="down"))
+        elif running and self.own.state in ("down", "unknown"):
+            # Nothing learned while it was down may be held against a member that has only just started.
+            self._became(replace(self.own, state="joining", uuid="", seqno=-1))
+        self._look(running)
+        step = recovery.next_step(self._view(running))
+        if step.kind == recovery.NONE:
+            return None
+        return Direction(_KINDS[step.kind], step.code, step.sentence)
+
+    def _view(self, running: bool) -> GaleraView:
+        now = time.monotonic()
+        known = {name: _member_fact(heard.fact, now - heard.at) for name, heard in self.heard.items()}
+        known[self.bundle.node] = _member_fact(self.own, now - self.own_at)
+        first = "first" if FIRST_PERMIT.exists() else ""
+        return GaleraView(
+            node=self.bundle.node,
+            members=self.order,
+            facts=known,
+            running=running,
+            permit="recovery" if self.permits.held("galera") else first,
+            policy=self.bundle.recovery,
+            seconds=now - self.since,
+        )
+
+    def fact(self) -> GaleraFact:
+        return replace(self.own, age=time.monotonic() - self.own_at)
+
+    def _look(self, running: bool) -> None:
+        calm = self.own.state == "primary"
+        if self.looking or time.monotonic() - self.looked_at < (CALM if calm else LOOK):
+            return
+        self.looking = asyncio.create_task(self._look_once(running, calm))
+
+    async def _look_once(self, running: bool, calm: bool) -> None:
+        try:
+            own = self._look_at_own(running)
+            others = [] if calm else [self._hear(peer) for peer in self.peers]
+            await asyncio.gather(own, *others)
+        finally:
+            self.looked_at = time.monotonic()
+            self.looking = None
+
+    async def _look_at_own(self, running: bool) -> None:
+        at = time.monotonic()
+        stored = await asyncio.to_thread(self._on_disk)
+        if not running:
+            self._became(replace(stored, state="down"), at)
+            return
+        try:
+            seen = await asyncio.to_thread(status, self.socket, 1.0)
+        except OSError:
+            # It starts, receives a state, or hangs: its data may be changing, so no position counts.
+            self._became(replace(stored, state="joining", uuid="", seqno=-1), at)
+            return
+        self._became(_from_status(stored, seen), at)
+
+    def _became(self, fact: GaleraFact, at: float | None = None) -> None:
+        at = time.monotonic() if at is None else at
+        if fact.state != self.own.state:
+            self.since = at
+        self.own, self.own_at = fact, at
+        if fact.state == "primary" and fact.view:
+            self.memo.remember_view(fact.view, fact.view_number)
+
+    def _on_disk(self) -> GaleraFact:
+        grastate, note = _text(facts.GRASTATE), _text(facts.VIEW)
+        view = facts.parse_view(note)
+        position = facts.parse_position(_text(f"{facts.RUN}/position"))
+        uuid, seqno = position or ("", -1)
+        return GaleraFact(
+            has_data=facts.has_data(Path(facts.DATA).is_dir(), grastate, note),
+            uuid=uuid,
+            seqno=seqno,
+            view=view.members if view else (),
+        )
+
+    async def _hear(self, peer: Peer) -> None:
+        try:
+            async with asyncio.timeout(1.0):
+                reader, writer = await asyncio.open_connection(peer.address, self.bundle.agent_port)
+                said = snapshots.decode(await fetch(reader, writer, "/snapshot"))
+        except (OSError, ValueError):
+            self.heard.pop(peer.node, None)
+            return
+        if said.galera is not None and said.cluster == self.bundle.cluster:
+            self.heard[peer.node] = Heard(said.galera, time.monotonic() - said.age - said.galera.age)
+
+    # --- hands ---------------------------------------------------------------------------------------------------
+
+    async def act(self, kind: str, view: MemberView) -> None:
+        match kind:
+            case "bootstrap":
+                FIRST_PERMIT.unlink(missing_ok=True)
+                disk.write(Path(facts.BOOTSTRAP), b"")
+                await asyncio.to_thread(self.memo.started, view)
+            case "position":
+                await hands.run(facts.POSITION, timeout=300)
+                await self._look_at_own(False)
+            case "pc-bootstrap":
+                await asyncio.to_thread(self._pc_bootstrap)
+            case "permit":
+                await asyncio.to_thread(self.permits.take, "galera")
+
+    def _pc_bootstrap(self) -> None:
+        import pymysql
+
+        connection = pymysql.connect(unix_socket=self.socket, user="root", read_timeout=10)
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute("SET GLOBAL wsrep_provider_options='pc.bootstrap=YES'")
+
+
+def _from_status(stored: GaleraFact, seen: Mapping[str, str]) -> GaleraFact:
+    fact = replace(
+        stored, uuid=seen.get("wsrep_local_state_uuid", ""), seqno=int(seen.get("wsrep_last_committed", "-1"))
+    )
+    if seen.get("wsrep_cluster_status") != "Primary":
+        return replace(fact, state="non-primary")
+    # Joining (1) means that the state is still on its way.
+    state = "primary" if seen.get("wsrep_local_state") in ("2", "3", "4") else "joining"
+    return replace(fact, state=state, has_data=True, view_number=int(seen.get("wsrep_cluster_conf_id", "-1")))
+
+
+def _member_fact(fact: GaleraFact, age: float) -> MemberFact:
+    return MemberFact(
+        reachable=True,
+        state=fact.state,
+        has_data=fact.has_data,
+        position=(fact.uuid, fact.seqno) if fact.uuid else None,
+        last_view=fact.view or None,
+        view_number=fact.view_number,
+        age=max(0.0, age),
+    )
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
