@@ -46,10 +46,11 @@ class Gvwstate:
 
 @dataclass(frozen=True)
 class NotedView:
-    """galera-notify's note: history and member names."""
+    """galera-notify's note: history, member names, and the same members by their Galera ids."""
 
     uuid: str
     members: tuple[str, ...]
+    ids: tuple[str, ...]
 
 
 def parse_grastate(text: str) -> Grastate | None:
@@ -78,7 +79,25 @@ def parse_view(text: str) -> NotedView | None:
     """None when there is no whole note."""
     fields = _fields(text)
     members = tuple(fields.get("members", "").split())
-    return NotedView(fields["uuid"], members) if members and re.fullmatch(_UUID, fields.get("uuid", "")) else None
+    if not members or not re.fullmatch(_UUID, fields.get("uuid", "")):
+        return None
+    return NotedView(fields["uuid"], members, tuple(fields.get("ids", "").split()))
+
+
+def last_view(note: str, gvwstate: str) -> tuple[str, ...] | None:
+    """Names of the last primary view for the recovery rule, from the two files' texts ("" for a missing one).
+
+    Galera notes a view when it is agreed on, galera-notify when all before it is applied; a clean stop removes the
+    first note. Where both exist and differ, the node died in between, and the answer is None: all members must report.
+    """
+    noted = parse_view(note)
+    if noted is None:
+        return None
+    if gvwstate:
+        own = parse_gvwstate(gvwstate)
+        if own is None or set(own.members) != set(noted.ids):
+            return None
+    return noted.members
 
 
 def parse_recovery(log: str) -> Position | None:

@@ -1,12 +1,14 @@
 """The recovery rule of Galera: what a node does with its own database, from what is known of all members. Pure.
 
 Why a bootstrap is safe
-    Every member notes each primary view durably *before* it commits anything in it (galera-notify). A primary view
-    always holds a member of the one before it. So when all members of a noted view V say that V is the last view
-    they were in, no later view can exist: V is the last one, and whatever was acknowledged is on one of its members.
-    The most advanced of them (on a tie: the first in member order) bootstraps. The answer depends only on what lies
-    on the disks of V's members, so every node that knows enough names the same one.
+    Every member notes each primary view durably (galera-notify) after all that came before it is applied, and before
+    it commits anything in it. A primary view always holds a member of the one before it. So when all members of a
+    noted view V say that V is the last view they were in, V is the last one in which anything was acknowledged, and
+    that is on one of its members. The most advanced of them (on a tie: the first in member order) bootstraps. The
+    answer depends only on what lies on the disks of V's members, so every node that knows enough names the same one.
     Where the notes do not agree (power went in the middle of a change of view), all configured members must report.
+    It rests on this too: a member that just joined takes no writes before the others have noted its coming; the state
+    transfer that it needs first takes a second or more, a note milliseconds.
 
 Why there are never two
     What is known of others counts only when it was read after this node entered its present state: nothing learned
