@@ -47,11 +47,13 @@ def address_rules(cluster: Cluster) -> Iterator[Problem]:
     """Networks that overlap or are too small, gateways and pools out of place, node addresses that cannot be."""
     ground = Ground(cluster)
     yield from _overlaps(ground)
+    told: set[str] = set()
     for role, network in ground.own.items():
         yield from _size(role, network)
         yield from _gateway(role, network)
         yield from _pool(ground, role, network)
         yield from _node_addresses(ground, role, network)
+        yield from _numbers_beyond(ground, role, network, told)
     yield from _numbers(ground)
     yield from _given(ground)
 
@@ -161,11 +163,9 @@ def _pool_collisions(ground: Ground, first: IPv4Address, last: IPv4Address) -> I
 
 def _node_addresses(ground: Ground, role: str, network: Network) -> Iterator[Problem]:
     numbers = derive.node_numbers(ground.cluster)
-    beyond: list[str] = []
     for address, holders in ground.nodes[role].items():
         given = [name for name in holders if derive.given_address(ground.cluster, ground.cluster.nodes[name], role)]
         counted = [name for name in holders if name not in given]
-        beyond.extend(name for name in counted if numbers[name] > network.cidr.num_addresses - 2)
         yield from _given_address(ground, role, address, given)
         # Two nodes with one number are told once, by number.
         if len(holders) > 1 and (given or len({numbers[name] for name in counted}) > 1):
@@ -177,8 +177,22 @@ def _node_addresses(ground: Ground, role: str, network: Network) -> Iterator[Pro
                 hint="give the node another number or address",
                 path=_address_path(ground, holders[0], role),
             )
+
+
+def _numbers_beyond(ground: Ground, role: str, network: Network, told: set[str]) -> Iterator[Problem]:
+    """Nodes whose number the network has no address for; each is told of one network only (`told` grows)."""
+    numbers = derive.node_numbers(ground.cluster)
+    last = network.cidr.num_addresses - 2
+    beyond = [
+        name
+        for holders in ground.nodes[role].values()
+        for name in holders
+        if numbers[name] > last
+        and name not in told
+        and not derive.given_address(ground.cluster, ground.cluster.nodes[name], role)
+    ]
+    told.update(beyond)
     if beyond:
-        last = network.cidr.num_addresses - 2
         yield Problem(
             "number.too-large",
             f"networks.{role} {network.cidr} ends at number {last}; beyond it: {names(beyond)}"

@@ -118,7 +118,7 @@ def vip_nodes(cluster: Cluster, name: str) -> tuple[str, ...]:
     """Nodes that may hold a VIP, in order of preference: those given, or all endpoint nodes."""
     endpoints = nodes_with(cluster, ("endpoint",))
     given = cluster.vips[name].nodes
-    return tuple(node for node in given if node in endpoints) if given else endpoints
+    return tuple(node for node in dict.fromkeys(given) if node in endpoints) if given else endpoints
 
 
 def router_ids(cluster: Cluster) -> dict[str, int]:
@@ -224,3 +224,30 @@ def offers(cluster: Cluster, specs: Mapping[str, ServiceSpec]) -> dict[str, tupl
             if (offer.frontend.name in vip.frontends if vip.frontends else name in offer.frontend.vips)
         )
     return found
+
+
+def homes(cluster: Cluster, specs: Mapping[str, ServiceSpec]) -> dict[tuple[str, str], str]:
+    """The VIP by which clients reach a frontend: (frontend, the VIP its service names) → name of the VIP.
+
+    A VIP that lists the frontend itself, on the same network role, goes before the one that the service names: so
+    services are split over several VIPs (B7) and keep being known as "internal" and "external" to each other.
+    """
+    offered = offers(cluster, specs)
+    found: dict[tuple[str, str], str] = {}
+    for service in chosen_services(cluster, specs):
+        for frontend in specs[service].frontends:
+            for scope in frontend.vips:
+                home = _home(cluster, offered, frontend, scope)
+                if home:
+                    found[frontend.name, scope] = home
+    return found
+
+
+def _home(cluster: Cluster, offered: Mapping[str, tuple[Offer, ...]], frontend: Frontend, scope: str) -> str:
+    if scope not in cluster.vips:
+        return ""
+    role = vip_network(scope, cluster.vips[scope])
+    having = [name for name, found in offered.items() if any(item.frontend == frontend for item in found)]
+    near = [name for name in having if vip_network(name, cluster.vips[name]) == role]
+    # Another VIP than the named one has it only by listing it.
+    return next((name for name in near if name != scope), scope if scope in near else "")

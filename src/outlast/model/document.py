@@ -39,8 +39,8 @@ class Document:
             path = path[:-1]
         return self.lines.get(path, 1)
 
-    def refuse(self, code: str, sentence: str, hint: str, line: int) -> None:
-        self.problems.append(Problem(code, sentence, line=line, hint=hint))
+    def refuse(self, code: str, sentence: str, hint: str, line: int, path: Path = ()) -> None:
+        self.problems.append(Problem(code, sentence, line=line, hint=hint, path=path))
 
 
 def read_document(text: str) -> Document:
@@ -58,7 +58,7 @@ def read_document(text: str) -> Document:
         _refuse_marked(error, document)
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        found = f"the character {error.character!r} is not allowed in YAML"
+        found = f"the character {_character(error.character)!r} is not allowed in YAML"
         document.refuse("file.yaml", found, "remove it", line)
     except RecursionError:
         document.refuse("file.yaml", "the values are nested too deeply", "a cluster file needs seven levels", 1)
@@ -79,6 +79,11 @@ def _refuse_marked(error: MarkedYAMLError, document: Document) -> None:
     elif "alias" in said:
         hint = "write the value out"
     document.refuse("file.yaml", f"not valid YAML: {said}", hint, mark.line + 1 if mark is not None else 1)
+
+
+def _character(found: object) -> object:
+    # The reader says it as a number or as text, depending on where it stumbled.
+    return chr(found) if isinstance(found, int) else found
 
 
 def _value(node: Node, path: Path, document: Document) -> Data:
@@ -106,11 +111,11 @@ def _mapping(node: MappingNode, path: Path, document: Document) -> dict[str, Dat
         if str(key_node.tag) == _CORE + "merge":
             document.refuse("yaml.merge", "the merge key << is not supported", "write the values out", line)
         elif not isinstance(key_node, ScalarNode):
-            document.refuse("key.type", "a key is a list or a mapping", "keys are plain words", line)
+            document.refuse("key.type", "a key is a list or a mapping", "keys are plain words", line, path)
         elif key_node.value in found:
             name, first = key_node.value, document.lines[(*path, key_node.value)]
             sentence = f"the key {name!r} is given twice, first on line {first}"
-            document.refuse("key.duplicate", sentence, "keep one of them", line)
+            document.refuse("key.duplicate", sentence, "keep one of them", line, (*path, name))
         else:
             inner = (*path, key_node.value)
             document.lines[inner] = line

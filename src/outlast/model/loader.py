@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from outlast.errors import ClusterFileError, Problem
 from outlast.model.cluster import Cluster
 from outlast.model.document import Data, Document, Path, read_document
-from outlast.model.rules import ABSENCES, LOCAL, rules
+from outlast.model.rules import ABSENCES, LOCAL, check
 from outlast.model.spof import single_points
 from outlast.model.translate import translate
 from outlast.spec.service import ServiceSpec
@@ -55,9 +55,12 @@ def examine(text: str, file_name: str, specs: Specs) -> Examination:
     return _examine(text, file_name, specs, advice=True)
 
 
-def check(cluster: Cluster, specs: Specs) -> tuple[Problem, ...]:
-    """Errors, warnings and single points of failure of a cluster; without lines, by path."""
-    return (*rules(cluster, specs), *single_points(cluster, specs))
+def advise(path: FilePath, specs: Specs) -> tuple[Problem, ...]:
+    """Warnings and single points of failure of a file, with lines. Raises ClusterFileError with all errors at once."""
+    seen = examine(read_text(path), str(path), specs)
+    if seen.cluster is None:
+        raise ClusterFileError(seen.errors)
+    return seen.problems
 
 
 def read_text(path: FilePath) -> str:
@@ -85,9 +88,9 @@ def _examine(text: str, file_name: str, specs: Specs, advice: bool) -> Examinati
     document = read_document(text)
     found: list[Problem] = list(document.problems)
     cluster: Cluster | None = None
-    # Text that could not be understood in full is not judged further: what is missing from it would be judged wrongly.
+    # Text that could not be understood is not judged further: what is missing from it would be judged wrongly.
     if not any(problem.code.startswith(("file.", "yaml.")) for problem in found):
-        cluster, more = _judge(document.data, specs, advice)
+        cluster, more = _judge(document.data, specs, advice, {problem.path for problem in found})
         found.extend(more)
     if any(problem.severity == "error" for problem in found):
         cluster = None
@@ -99,7 +102,7 @@ def _placed(problems: Iterable[Problem], document: Document, file_name: str) -> 
     return tuple(sorted(placed, key=lambda item: item.line))
 
 
-def _judge(data: Data, specs: Specs, advice: bool) -> tuple[Cluster | None, tuple[Problem, ...]]:
+def _judge(data: Data, specs: Specs, advice: bool, gaps: set[Path]) -> tuple[Cluster | None, tuple[Problem, ...]]:
     if not isinstance(data, dict):
         hint = "it begins with lines such as `cluster: lab` and `networks:`"
         return None, (Problem("file.not-mapping", "the file is not a mapping of keys to values", hint=hint),)
@@ -109,8 +112,11 @@ def _judge(data: Data, specs: Specs, advice: bool) -> tuple[Cluster | None, tupl
         cluster = _validate(data)
     except ValidationError as error:
         found = translate(error, data)
-        return None, (*found, *_despite(found, data, specs))
-    return cluster, check(cluster, specs) if advice else rules(cluster, specs)
+        gaps = gaps | {problem.path for problem in found}
+        return None, (*found, *_despite(gaps, _remainder(data, gaps), specs))
+    if gaps:
+        return None, _despite(gaps, cluster, specs)
+    return cluster, (*check(cluster, specs), *(single_points(cluster, specs) if advice else ()))
 
 
 def _validate(data: Data) -> Cluster:
@@ -118,21 +124,19 @@ def _validate(data: Data) -> Cluster:
     return Cluster.model_validate(data, by_alias=True, by_name=False)
 
 
-def _despite(found: tuple[Problem, ...], data: dict[str, Data], specs: Specs) -> tuple[Problem, ...]:
+def _despite(gaps: set[Path], cluster: Cluster | None, specs: Specs) -> tuple[Problem, ...]:
     """Errors of the rules in what remains without the refused values, so that one look shows all problems.
 
     Left out is what the gaps themselves may have caused: absences, anything about the entries with gaps, and all that
     compares addresses or holders once networks or nodes have gaps.
     """
-    gaps = {problem.path for problem in found}
-    cluster = _remainder(data, gaps)
     if cluster is None:
         return ()
     entries = {path[:2] for path in gaps}
-    incomplete = any(path[0] in ("networks", "nodes") for path in entries)
+    incomplete = any(path[:1] in ((), ("networks",), ("nodes",)) for path in entries)
     return tuple(
         problem
-        for problem in rules(cluster, specs)
+        for problem in check(cluster, specs)
         if problem.severity == "error"
         and problem.path[:2] not in entries
         and (problem.code in LOCAL if incomplete else problem.code not in ABSENCES)

@@ -14,7 +14,7 @@ Row = tuple[str, str, str, str]
 _INTRODUCTION = """\
 # Reference: the cluster file
 
-<!-- Generated from the models and the services. Do not edit: run the command that a failing test names. -->
+<!-- Generated from the models and the services. Do not edit: run python scripts/reference.py. -->
 
 One YAML file (UTF-8, one document, no anchors and merge keys) says what the cluster is. Unknown keys are refused.
 A top-level key without a value counts as absent. Secrets are never in it.

@@ -50,7 +50,7 @@ LOCAL = frozenset(
 )
 
 
-def rules(cluster: Cluster, specs: Mapping[str, ServiceSpec]) -> tuple[Problem, ...]:
+def check(cluster: Cluster, specs: Mapping[str, ServiceSpec]) -> tuple[Problem, ...]:
     """Every broken rule: path instead of line. Severity "error" refuses the file, "warning" does not."""
     return (
         *_names(cluster),

@@ -70,12 +70,14 @@ def _option(service: str, option: Option, value: object, path: Path) -> Iterator
     said = f"options.{service}.{option.name} is {shown(value)}"
     if not fits(option, value):
         expected = f"{said}; expected {kind_of(option)} such as {shown(option.default)}"
-        yield Problem("option.type", expected, hint=option.help, path=path)
+        yield Problem("option.type", expected, hint=option.help.removesuffix("."), path=path)
     elif option.choices and str(value) not in option.choices:
         hint = meant(str(value), option.choices, "choices")
         yield Problem("option.choice", f"{said}; expected {limits(option)}", hint=hint, path=path)
     elif isinstance(value, int | float) and not _inside(option, value):
-        yield Problem("option.range", f"{said}; expected {limits(option)}", hint=option.help, path=path)
+        yield Problem(
+            "option.range", f"{said}; expected {limits(option)}", hint=option.help.removesuffix("."), path=path
+        )
 
 
 def fits(option: Option, value: object) -> bool:
@@ -104,10 +106,14 @@ def limits(option: Option) -> str:
         return f"one of {', '.join(option.choices)}"
     low, high = option.minimum, option.maximum
     if low is not None and high is not None:
-        return f"{low:g} to {high:g}"
+        return f"{_plain(low)} to {_plain(high)}"
     if low is not None:
-        return f"at least {low:g}"
-    return f"at most {high:g}" if high is not None else ""
+        return f"at least {_plain(low)}"
+    return f"at most {_plain(high)}" if high is not None else ""
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else str(number)
 
 
 def _roles(cluster: Cluster, specs: Specs, chosen: tuple[str, ...]) -> Iterator[Problem]:
@@ -116,12 +122,14 @@ def _roles(cluster: Cluster, specs: Specs, chosen: tuple[str, ...]) -> Iterator[
     for name, node in cluster.nodes.items():
         for role in derive.expand_roles(node.roles):
             held.setdefault(role, []).append(name)
+    needed: dict[tuple[str, ...], list[str]] = {}
     for service in chosen:
-        roles = specs[service].roles
+        needed.setdefault(specs[service].roles, []).append(service)
+    for roles, services in needed.items():
         if held.keys().isdisjoint(roles):
             yield Problem(
                 "role.nobody",
-                f"{service} needs a node with the role {' or '.join(roles)}, but no node has it",
+                f"no node has the role {' or '.join(roles)}, which {names(services)} cannot do without",
                 hint=_role_hint(roles),
                 path=("services",) if cluster.services else ("nodes",),
             )
@@ -152,14 +160,14 @@ def _quorum(cluster: Cluster, specs: Specs, chosen: tuple[str, ...]) -> Iterator
     machines = [name for name, node in cluster.nodes.items() if set(node.roles) != {"client"}]
     for members, services in groups.items():
         if members:
-            yield from _members(members, names(services), len(machines))
+            yield from _members(members, services, len(machines))
 
 
-def _members(members: tuple[str, ...], services: str, machines: int) -> Iterator[Problem]:
+def _members(members: tuple[str, ...], services: list[str], machines: int) -> Iterator[Problem]:
     count = len(members)
     path: Path = ("nodes", members[-1], "roles")
-    have = "have one member" if count == 1 else f"have {count} members"
-    said = f"{services} {have}: {names(members)}"
+    have = "has" if len(services) == 1 else "have"
+    said = f"{names(services)} {have} {count} member{'s' if count > 1 else ''}: {names(members)}"
     if count == 1 and machines == 1:
         sentence = f"{said}; the cluster survives no failure"
         hint = "good for a first look; high availability begins with three nodes"
@@ -175,7 +183,8 @@ def _members(members: tuple[str, ...], services: str, machines: int) -> Iterator
 
 
 def _tunnel(cluster: Cluster) -> Iterator[Problem]:
-    if not any(node.ssh for node in cluster.nodes.values()) and cluster.networks.tunnel is None:
+    lab = not any(node.ssh for node in cluster.nodes.values())
+    if lab and cluster.networks.tunnel is None and derive.nodes_with(cluster, ("network", "compute")):
         yield Problem(
             "tunnel.missing",
             "networks.tunnel is missing; nodes of the lab switch packets in user space, which takes a whole interface",

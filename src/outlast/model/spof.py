@@ -20,6 +20,12 @@ _OWN_RULES = frozenset({"endpoint", "network", "compute", "storage"})
 
 def single_points(cluster: Cluster, specs: Specs) -> tuple[Problem, ...]:
     """Every single point of failure, as warnings with paths."""
+    machines = [name for name, node in cluster.nodes.items() if set(node.roles) != {"client"}]
+    if len(machines) == 1:
+        sentence = f"{machines[0]} is the only node: when it stops, everything stops"
+        return (
+            _warn("spof.single-node", sentence, "high availability begins with three nodes", ("nodes", machines[0])),
+        )
     chosen = {name: specs[name] for name in derive.chosen_services(cluster, specs)}
     roles = {role for spec in chosen.values() for role in spec.roles}
     found = [*_services(cluster, chosen)]
@@ -47,7 +53,8 @@ def _services(cluster: Cluster, chosen: Specs) -> Iterator[Problem]:
     groups: dict[tuple[tuple[str, ...], bool], list[str]] = defaultdict(list)
     for name, spec in chosen.items():
         if spec.quorum or not _OWN_RULES.issuperset(spec.roles):
-            groups[derive.nodes_with(cluster, spec.roles), spec.quorum].append(name)
+            members = derive.nodes_with(cluster, spec.roles)
+            groups[members, spec.quorum and len(members) > 1].append(name)
     for (members, quorum), services in groups.items():
         if len(members) == 1:
             who = f"{names(services)} {'runs' if len(services) == 1 else 'run'} on {members[0]} only"

@@ -20,6 +20,7 @@ _CODES = {
     "greater_than_equal": "value.range",
     "less_than_equal": "value.range",
     "string_pattern_mismatch": "value.pattern",
+    "too_long": "value.length",
     "too_short": "value.empty",
     "string_too_short": "value.empty",
 }
@@ -56,13 +57,14 @@ def _problem(path: Path, item: ErrorDetails) -> Problem:
         return _unknown_key(path)
     shape = shape_at(path)
     about = str(shape.get("description", "")).removesuffix(".")
-    if code == "key.missing" and isinstance(path[-1] if path else 0, str):
+    if code == "key.missing" and isinstance(item["loc"][-1], str):
         return Problem(code, f"{dotted(path)} is missing; expected {expected(shape)}", hint=about, path=path)
     value = item["input"]
     if code == "value.empty":
         return Problem(code, f"{dotted(path)} holds nothing; expected {expected(shape)}", hint=about, path=path)
-    if code == "key.missing":  # of a list with a fixed number of values
-        code, value = "value.type", []
+    if code in ("key.missing", "value.length"):  # a list with a fixed number of values
+        count = len(value) if isinstance(value, list) else 0
+        return Problem("value.length", f"{dotted(path)} has {count} values; expected {expected(shape)}", path=path)
     wanted = f"the form {shape.get('pattern')}" if code == "value.pattern" else expected(shape)
     sentence = f"{dotted(path)} is {shown(value)}; expected {wanted}"
     return Problem(code, sentence, hint=_hint(shape, value) or about, path=path)
@@ -82,7 +84,7 @@ def _hint(shape: Shape, value: object) -> str:
         return f"write it as a list: [{value}]"
     if shape.get("format") == "ipv4network" and isinstance(value, str):
         return _whole_network(value)
-    if shape.get("type") == "string" and isinstance(value, int | float):
+    if shape.get("type") == "string" and "format" not in shape and isinstance(value, int | float):
         return f'put it in quotes: "{value}"'
     return ""
 

@@ -60,7 +60,7 @@ def _nodes(cluster: Cluster, name: str, vip: Vip) -> Iterator[Problem]:
             yield Problem("vip.unknown-node", f"vips.{name} names {node!r}, which is no node", hint=hint, path=path)
         elif node not in endpoints:
             sentence = f"vips.{name} names {node}, which has no endpoint role and can never hold it"
-            yield Problem("vip.not-endpoint", sentence, hint=f"expected of {names(sorted(endpoints))}", path=path)
+            yield Problem("vip.not-endpoint", sentence, hint=f"endpoint nodes: {names(sorted(endpoints))}", path=path)
         elif node in vip.nodes[:position]:
             yield Problem("vip.repeated-node", f"vips.{name} names {node} twice", hint="remove one", path=path)
 
@@ -113,7 +113,8 @@ def _offers(cluster: Cluster, specs: Specs) -> Iterator[Problem]:
             for vip in frontend.vips:
                 wanted[vip].append(frontend.name)
     endpoints = derive.nodes_with(cluster, ("endpoint",))
-    if not endpoints and wanted and cluster.services is None:
+    balanced = any("endpoint" in specs[service].roles for service in chosen)
+    if not endpoints and wanted and cluster.services is None and not balanced:
         yield Problem(
             "endpoint.missing",
             "no node has the endpoint role, so nobody balances the services and holds their virtual addresses",
@@ -121,7 +122,7 @@ def _offers(cluster: Cluster, specs: Specs) -> Iterator[Problem]:
             path=("nodes",),
         )
     # A few services by themselves, without a balancer, need no virtual address.
-    if endpoints and any("endpoint" in specs[service].roles for service in chosen):
+    if endpoints and balanced:
         yield from _missing(cluster, wanted)
         yield from _unoffered(cluster, specs, wanted)
 
@@ -135,9 +136,7 @@ def _missing(cluster: Cluster, wanted: Mapping[str, list[str]]) -> Iterator[Prob
 
 
 def _unoffered(cluster: Cluster, specs: Specs, wanted: Mapping[str, list[str]]) -> Iterator[Problem]:
-    offers = derive.offers(cluster, specs)
-    offered = {offer.frontend.name for found in offers.values() for offer in found}
-    for name, found in offers.items():
+    for name, found in derive.offers(cluster, specs).items():
         if not found:
             yield Problem(
                 "vip.unused",
@@ -146,12 +145,14 @@ def _unoffered(cluster: Cluster, specs: Specs, wanted: Mapping[str, list[str]]) 
                 severity="warning",
                 path=("vips", name),
             )
-    lost = {frontend: vip for vip, found in wanted.items() for frontend in found if vip in cluster.vips}
-    for frontend, vip in lost.items():
-        if frontend not in offered:
+    homes = derive.homes(cluster, specs)
+    for vip in (name for name in cluster.vips if name in wanted):
+        lost = [frontend for frontend in wanted[vip] if (frontend, vip) not in homes]
+        if lost:
             yield Problem(
                 "frontend.nowhere",
-                f"the frontend {frontend} answers on no VIP: vips.{vip} lists others only",
-                hint=f"add {frontend} to the frontends of a VIP",
+                f"{names(lost)} cannot be reached: vips.{vip} lists other frontends, no VIP of its network has"
+                f" {'it' if len(lost) == 1 else 'them'}",
+                hint=f"add {names(lost)} to the frontends of vips.{vip}, or of another VIP on that network",
                 path=("vips", vip, "frontends"),
             )
