@@ -13,6 +13,8 @@ from pathlib import Path
 
 MARK_VARIABLE = "OUTLAST_LAB"
 
+_PF_EXITING = 0x4
+
 
 @dataclass(frozen=True)
 class Process:
@@ -20,7 +22,21 @@ class Process:
     started: int
 
     def is_alive(self) -> bool:
-        return _stat(self.pid) == (self.started, True)
+        """It still holds something: a zombie has given back all that a lab cares about."""
+        seen = _stat(self.pid)
+        return seen is not None and seen.started == self.started and seen.state not in "ZX"
+
+    def is_ending(self) -> bool:
+        """A PID 1 on its way out kills all others of its namespace first, and waits for them: nobody may come in."""
+        seen = _stat(self.pid)
+        return seen is None or bool(seen.flags & _PF_EXITING)
+
+
+@dataclass(frozen=True)
+class _Stat:
+    state: str
+    flags: int
+    started: int
 
 
 def boot_id() -> str:
@@ -29,16 +45,15 @@ def boot_id() -> str:
 
 def process(pid: int) -> Process | None:
     seen = _stat(pid)
-    return Process(pid, seen[0]) if seen else None
+    return Process(pid, seen.started) if seen else None
 
 
-def _stat(pid: int) -> tuple[int, bool] | None:
-    """Start time and whether it still runs: a zombie has given back all that a lab cares about."""
+def _stat(pid: int) -> _Stat | None:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return int(fields[19]), fields[0] not in "ZX"
+    return _Stat(fields[0], int(fields[6]), int(fields[19]))
 
 
 @contextlib.contextmanager

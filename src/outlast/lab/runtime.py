@@ -130,10 +130,12 @@ class Lab:
         return "dead" if record.power == "on" else "off"
 
     def _running(self, node: str) -> int:
-        pid = self.pid1(node)
-        if pid is None:
+        pid1 = power.pid1_of(self._record(node))
+        if pid1 is None:
             raise LabError("lab.node-off", f"node {node} of lab {self.topology.lab} is {self._power(node)}")
-        return pid
+        if pid1.is_ending():
+            raise LabError("lab.node-off", f"node {node} of lab {self.topology.lab} is going down")
+        return pid1.pid
 
     @contextlib.contextmanager
     def _shared(self) -> Iterator[Commands]:

@@ -55,8 +55,9 @@ class SshConnector(RemoteFiles):
 
     async def run(self, argv: Sequence[str], *, timeout: float, input: bytes | None = None) -> Output:
         async with self._sessions:
-            process = await self._start(self._line(argv, timeout), argv[0])
+            # Taken first: the node's own clock for the command starts before we hear that it runs.
             started = time.monotonic()
+            process = await self._start(self._line(argv, timeout), argv[0])
             try:
                 async with asyncio.timeout(timeout + _GRACE_SECONDS):
                     if input:
