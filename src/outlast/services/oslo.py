@@ -250,5 +250,8 @@ def _uwsgi_keys(plan: Plan, member: Member, app: Wsgi) -> Mapping[str, Scalar]:
         "socket-timeout": 60 if app.uploads else 30,
         "http-chunked-input": app.uploads or None,
         "wsgi-manage-chunked-input": app.uploads or None,
+        # uwsgi's own limits, 1 MiB a chunk and 4 s, break uploads of clients that send large or few chunks.
+        "chunked-input-limit": 16 << 20 if app.uploads else None,
+        "chunked-input-timeout": 60 if app.uploads else None,
         "disable-logging": True,
     }

@@ -74,8 +74,6 @@ def _sections(plan: Plan, member: Member) -> dict[str, oslo.Section]:
             "worker_self_reference_url": own,
             "enabled_import_methods": "[glance-direct,copy-image]",
             "use_keystone_limits": False,
-            # Image locations name the store's internals; who may set them can read any file of the store.
-            "show_multiple_locations": False,
         },
         "database": oslo.database(plan, "glance"),
         "glance_store": {"default_backend": "swift"},

@@ -78,7 +78,11 @@ def _sections(plan: Plan) -> dict[str, oslo.Section]:
         "fernet_tokens": {"key_repository": FERNET, "max_active_keys": 3},
         "fernet_receipts": {"key_repository": FERNET, "max_active_keys": 3},
         "credential": {"key_repository": CREDENTIAL},
-        "identity": {"password_hash_rounds": plan.option("keystone", "password_hash_rounds")},
+        # bcrypt reads no more than 72 bytes; a longer limit only brings a warning with every password.
+        "identity": {
+            "password_hash_rounds": plan.option("keystone", "password_hash_rounds"),
+            "max_password_length": 72,
+        },
         "oslo_middleware": {"enable_proxy_headers_parsing": True},
     }
 
@@ -102,7 +106,8 @@ def _catalogue(plan: Plan) -> Step:
         "catalogue",
         (f"{oslo.HOME}/bin/python", "-m", "outlast.node.catalogue"),
         env=(("PYTHONPATH", "/var/lib/outlast/code"), ("LANG", "C.UTF-8")),
-        stdin=json.dumps(desired(plan), sort_keys=True),
+        # Escaped, a placeholder would no longer be one.
+        stdin=json.dumps(desired(plan), sort_keys=True, ensure_ascii=False),
         timeout=120.0,
         needs=(oslo.needs(plan, "keystone"),),
     )
