@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from guard_nodes import STREAM, VIP, GuardLab, GuardNode, small_plan
 
 from outlast.node.guard.process import children_of
+from outlast.spec.timing import PROFILES, Timing
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
@@ -230,3 +232,30 @@ def test_stop_hands_the_vip_over_and_refuses_nobody(lab: GuardLab, master: Guard
     for service in ("haproxy", "keepalived"):
         master.guard(service)
     assert lab.settled() is not master
+
+
+def test_keepalived_reload_keeps_the_vip(lab: GuardLab, master: GuardNode) -> None:
+    file, before = master.root / "etc/keepalived/keepalived.conf", master.child("keepalived")
+    good, watchers = file.read_text(), spans(lab, 3)
+    try:
+        time.sleep(0.5)
+        assert (done := master.ask_guard("keepalived", "--reload")).returncode == 0, done.stderr
+        file.write_text(good.replace("nopreempt", "nonsense"))
+        assert master.ask_guard("keepalived", "--reload").returncode == 1
+    finally:
+        file.write_text(good)
+    assert overlap(watchers) == (0.0, 0.0)
+    assert lab.settled() is master and master.child("keepalived") == before
+
+
+@pytest.mark.parametrize("timing", PROFILES.values(), ids=PROFILES)
+@pytest.mark.parametrize("service", ["haproxy", "keepalived"])
+def test_every_profile_passes_the_programs_own_check(lab: GuardLab, service: str, timing: Timing) -> None:
+    """Warnings count: a check that the program ignores with a warning checks nothing."""
+    node = lab.nodes["n1"]
+    try:
+        node.write(replace(small_plan(), timing=timing))
+        done = node.ask_guard(service, "--check")
+        assert (done.returncode, done.stderr) == (0, "")
+    finally:
+        node.write(small_plan())

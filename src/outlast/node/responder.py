@@ -48,30 +48,43 @@ def verdict(status: Mapping[str, str], read_only: bool, donor_ok: bool) -> tuple
     return True, status.get("wsrep_local_state_comment", "Synced")
 
 
+class TooLate(Exception):
+    """The alarm rang. No OSError: PyMySQL would turn that into the error of a broken connection."""
+
+
 class Member:
     """The connection to mysqld, as the unix user root, made again whenever it broke."""
 
     def __init__(self, path: str, donor_ok: bool) -> None:
         self.path, self.donor_ok = path, donor_ok
         self.connection: pymysql.connections.Connection[Any] | None = None
+        self.kept = False
 
     def ask(self) -> tuple[bool, str]:
         """Good or not, and why, within QUERY_SECONDS whatever mysqld does."""
-        # The library's time-outs hold for each read; the alarm holds for all of them together.
+        # The library's time-outs hold for each read; the alarm, which rings first, for all of them together.
         signal.setitimer(signal.ITIMER_REAL, QUERY_SECONDS)
         try:
-            return self._ask()
-        except (pymysql.MySQLError, OSError, ValueError) as error:
+            try:
+                return self._ask()
+            except pymysql.OperationalError:
+                if not self.kept:
+                    raise
+                # The server was restarted since: what it says now is what counts.
+                self._drop()
+                return self._ask()
+        except (pymysql.MySQLError, TooLate, OSError, ValueError) as error:
             self._drop()
             return False, f"mysqld does not answer: {error}"
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _ask(self) -> tuple[bool, str]:
+        self.kept = self.connection is not None
         if self.connection is None:
             self.connection = pymysql.connect(
-                unix_socket=self.path, user="root", autocommit=True, connect_timeout=QUERY_SECONDS,
-                read_timeout=QUERY_SECONDS, write_timeout=QUERY_SECONDS,
+                unix_socket=self.path, user="root", autocommit=True, connect_timeout=2 * QUERY_SECONDS,
+                read_timeout=2 * QUERY_SECONDS, write_timeout=2 * QUERY_SECONDS,
             )  # fmt: skip
         with self.connection.cursor() as cursor:
             cursor.execute(STATUS)
@@ -173,7 +186,7 @@ def listen(place: str) -> socket.socket:
 
 
 def _too_late(_number: int, _frame: Any) -> None:
-    raise TimeoutError(f"no answer within {QUERY_SECONDS:g} s")
+    raise TooLate(f"no answer within {QUERY_SECONDS:g} s")
 
 
 def main(argv: list[str]) -> int:

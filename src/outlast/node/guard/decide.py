@@ -60,7 +60,8 @@ def backoff(quick_deaths: int) -> float:
     """Seconds to wait before the next start: nothing after a first death, then doubling up to a bound."""
     if quick_deaths < 2:
         return 0.0
-    return min(BACKOFF_MOST, BACKOFF_FIRST * 2.0 ** (quick_deaths - 2))
+    # The exponent is bounded too: a guard that has tried for an hour must not end by an overflow.
+    return min(BACKOFF_MOST, BACKOFF_FIRST * 2.0 ** min(quick_deaths - 2, 16))
 
 
 def balancer_action(view: BalancerView, limits: Limits) -> Action:
@@ -123,8 +124,8 @@ class RouterLimits:
 
 def router_limits(advert: float) -> RouterLimits:
     """Limits for an advert interval: act just before the peers do, whose master-down time is 3 adverts and a skew."""
-    tick = min(advert, 0.2)
-    return RouterLimits(tick=tick, still=max(3, math.ceil(2.5 * advert / tick)))
+    ticks = max(1, math.ceil(advert / 0.2))
+    return RouterLimits(tick=advert / ticks, still=max(3, math.ceil(2.5 * ticks)))
 
 
 def router_action(view: RouterView, limits: RouterLimits) -> Action:
