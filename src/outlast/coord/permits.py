@@ -1,4 +1,4 @@
-"""Permits from ZooKeeper: at most one node holds one, and only while its session lives."""
+"""Permits from ZooKeeper: at most one node holds one until it gives it back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from outlast.errors import CoordError
 
 
 class Permits:
-    """Ephemeral nodes under /outlast/<cluster>/permits. A suspended or lost session holds nothing."""
+    """Nodes under /outlast/<cluster>/permits, each with its holder's name.
+
+    They are not ephemeral on purpose: two majorities may name two winners, so a permit to bootstrap must outlive its
+    holder's session and end only when the holder's primary component is whole again. A suspended or lost session
+    counts as not holding anything until the holder has read its own name again.
+    """
 
     def __init__(self, servers: tuple[str, ...], cluster: str, me: str) -> None:
         self._servers = servers
@@ -20,35 +25,55 @@ class Permits:
         self._lock = threading.Lock()
 
     def held(self, name: str) -> bool:
-        """Whether this node holds the permit now; never blocks."""
-        return name in self._held and self._client is not None and self._client.state == "CONNECTED"
+        """Whether this node is known to hold the permit now; never blocks."""
+        return name in self._held
 
     def take(self, name: str, timeout: float = 5.0) -> bool:
         """Tries to get the permit; False where another node holds it. Raises CoordError without ZooKeeper."""
-        from kazoo.client import KazooClient
         from kazoo.exceptions import KazooException, NodeExistsError
+
+        path = f"{self._root}/{name}"
+        with self._lock:
+            client = self._connected(timeout)
+            try:
+                client.create(path, self._me.encode(), makepath=True)
+            except NodeExistsError:
+                if client.get(path)[0].decode() != self._me:
+                    return False
+            except KazooException as error:
+                raise CoordError("coord.failed", f"ZooKeeper refused the permit: {error}") from error
+            self._held.add(name)
+            return True
+
+    def release(self, name: str, timeout: float = 5.0) -> None:
+        """Gives the permit back. Raises CoordError without ZooKeeper; then it stays held."""
+        from kazoo.exceptions import KazooException
+
+        with self._lock:
+            client = self._connected(timeout)
+            try:
+                client.delete(f"{self._root}/{name}")
+            except KazooException as error:
+                raise CoordError("coord.failed", f"ZooKeeper kept the permit: {error}") from error
+            self._held.discard(name)
+
+    def _connected(self, timeout: float) -> Any:
+        from kazoo.client import KazooClient
         from kazoo.handlers.threading import KazooTimeoutError
 
         if not self._servers:
             raise CoordError("coord.none", "the cluster has no ZooKeeper, so no permit can be had")
-        with self._lock:
+        if self._client is None:
+            client = KazooClient(hosts=",".join(self._servers), timeout=6.0)
+            client.add_listener(self._on_state)
             try:
-                if self._client is None:
-                    client = KazooClient(hosts=",".join(self._servers), timeout=6.0)
-                    client.add_listener(self._on_state)
-                    client.start(timeout=timeout)
-                    self._client = client
-                self._client.create(f"{self._root}/{name}", self._me.encode(), ephemeral=True, makepath=True)
-            except NodeExistsError:
-                holder = self._client.get(f"{self._root}/{name}")[0].decode()
-                if holder != self._me:
-                    return False
-            except (KazooException, KazooTimeoutError) as error:
-                raise CoordError("coord.unreachable", f"ZooKeeper did not answer: {error or 'time-out'}") from error
-            self._held.add(name)
-            return True
+                client.start(timeout=timeout)
+            except KazooTimeoutError as error:
+                client.stop()
+                raise CoordError("coord.unreachable", "no ZooKeeper member answered") from error
+            self._client = client
+        return self._client
 
     def _on_state(self, state: str) -> None:
-        # SUSPENDED means "not the holder" at once; the session may yet survive, but then the permit is asked for anew.
         if state != "CONNECTED":
             self._held.clear()

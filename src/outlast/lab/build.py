@@ -31,7 +31,9 @@ def _node(
         # Open vSwitch takes the tunnel's and the external interface over, with their addresses.
         switched = role in (TUNNEL, EXTERNAL) and "client" not in node.roles
         address = None if switched else f"{node.addresses[role]}/{plan.networks[role].prefix}"
-        interfaces.append(Interface(name, role, address, mac(mark, node.name, name), offload=not switched))
+        # Whoever sends into the userspace switch must compute its own checksums, the client outside too.
+        offload = role not in (TUNNEL, EXTERNAL)
+        interfaces.append(Interface(name, role, address, mac(mark, node.name, name), offload=offload))
     return LabNode(
         name=node.name,
         interfaces=tuple(interfaces),

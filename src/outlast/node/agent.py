@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import os
 import signal
+import threading
 import time
 import xmlrpc.client
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,7 @@ class Agent:
         self.prober = Prober(self.wake.set)
         self.memory_path = disk.HOME / "memory.json"
         self.boot_path = disk.RUN / "boot.json"
+        self.memory_lock = threading.Lock()
         self.memory = disk.load(self.memory_path)
         self.boot_memory = disk.load(self.boot_path)
         self.journal: events.Journal | None = None
@@ -224,7 +226,7 @@ class Agent:
             import subprocess
 
             subprocess.run(member.reload, check=False, timeout=20, capture_output=True)
-            self._remember(replace(self.memory, reloaded={**self.memory.reloaded, name: member.reload_digest}))
+            self._remember(lambda memory: replace(memory, reloaded={**memory.reloaded, name: member.reload_digest}))
 
     def started(self, view: MemberView) -> None:
         """Starts the member's programs and remembers the digest they run with, before they do."""
@@ -233,10 +235,10 @@ class Agent:
         name = member.service
         self.attempts[(name, "start")] = self._attempt(name, "start")
         self._remember(
-            replace(
-                self.memory,
-                started={**self.memory.started, name: member.restart_digest},
-                reloaded={**self.memory.reloaded, name: member.reload_digest},
+            lambda memory: replace(
+                memory,
+                started={**memory.started, name: member.restart_digest},
+                reloaded={**memory.reloaded, name: member.reload_digest},
             )
         )
 
@@ -277,20 +279,22 @@ class Agent:
             self.boot_memory = self.boot_memory.with_step(digest)
             disk.save(self.boot_path, self.boot_memory)
         else:
-            self._remember(self.memory.with_step(digest))
+            self._remember(lambda memory: memory.with_step(digest))
         self._event(member.service, "step.done", f"{step.name} done in {time.monotonic() - begun:.1f} s")
 
     async def _recover(self, recovery: Recovery, action: Action, view: MemberView) -> None:
         await recovery.act(action.kind, view)
 
-    def _remember(self, memory: disk.Memory) -> None:
-        self.memory = memory
-        disk.save(self.memory_path, memory)
+    def _remember(self, change: Callable[[disk.Memory], disk.Memory]) -> None:
+        # Actions run in threads: two changes at once must not lose one.
+        with self.memory_lock:
+            self.memory = change(self.memory)
+            disk.save(self.memory_path, self.memory)
 
     def remember_view(self, members: tuple[str, ...], number: int) -> None:
         """The database's primary component, durably: recovery after a total loss depends on it."""
         if (members, number) != (self.memory.view, self.memory.view_number):
-            self._remember(replace(self.memory, view=members, view_number=number))
+            self._remember(lambda memory: replace(memory, view=members, view_number=number))
 
     # --- telling -------------------------------------------------------------------------------------------------
 

@@ -143,25 +143,29 @@ class GaleraRecovery:
             self._became(replace(stored, state="joining", uuid="", seqno=-1), at)
             return
         self._became(_from_status(stored, seen), at)
+        whole = int(seen.get("wsrep_cluster_size", "0")) == len(self.order)
+        if self.own.state == "primary" and whole and self.permits.held("galera"):
+            await asyncio.to_thread(self.permits.release, "galera")
 
     def _became(self, fact: GaleraFact, at: float | None = None) -> None:
         at = time.monotonic() if at is None else at
         if fact.state != self.own.state:
             self.since = at
         self.own, self.own_at = fact, at
-        if fact.state == "primary" and fact.view:
-            self.memo.remember_view(fact.view, fact.view_number)
+        if fact.state == "primary":
+            # That there is a database is what `up` asks before it permits a first bootstrap.
+            self.memo.remember_view(fact.view or self.order, fact.view_number)
 
     def _on_disk(self) -> GaleraFact:
         grastate, note = _text(facts.GRASTATE), _text(facts.VIEW)
-        view = facts.parse_view(note)
+        view = facts.last_view(note, _text(facts.GVWSTATE))
         position = facts.parse_position(_text(f"{facts.RUN}/position"))
         uuid, seqno = position or ("", -1)
         return GaleraFact(
             has_data=facts.has_data(Path(facts.DATA).is_dir(), grastate, note),
             uuid=uuid,
             seqno=seqno,
-            view=view.members if view else (),
+            view=view or (),
         )
 
     async def _hear(self, peer: Peer) -> None:

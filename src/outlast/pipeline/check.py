@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from outlast.errors import Problem
-from outlast.model import rules, spof
-from outlast.model.loader import load
+from outlast.model.loader import advise
 from outlast.pipeline.target import find
 from outlast.services.registry import SPECS
 
 
 def check(path: Path | None) -> tuple[Problem, ...]:
     """Warnings and single points of failure. Raises ClusterFileError with every error of the file."""
-    cluster = load(find(path).resolve(), SPECS)
-    return (*rules.check(cluster, SPECS), *spof.single_points(cluster, SPECS))
+    return advise(find(path), SPECS)

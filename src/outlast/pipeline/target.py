@@ -18,7 +18,7 @@ from outlast.plan.build import plan as build_plan
 from outlast.plan.plan import Plan
 from outlast.remote.base import Connector
 from outlast.remote.netns import NetnsConnector
-from outlast.remote.ssh import SshConnector
+from outlast.remote.ssh import SshConnector, SshTarget
 from outlast.services.registry import SPECS
 
 LABS = Path("/var/lib/outlast/labs")
@@ -66,7 +66,7 @@ class Target:
             raise InputError("node.unknown", f"no node {node} in {self.path}; it has {known}")
         ssh = self.plan.node_by_name[node].ssh
         if ssh:
-            return SshConnector(ssh)
+            return SshConnector(ssh_target(ssh))
         lab = self.lab
         return NetnsConnector(lambda: lab.enter_argv(node), lambda: lab.root_path(node))
 
@@ -99,6 +99,13 @@ class Target:
     def connectors(self) -> Mapping[str, Connector]:
         """Ways to all nodes that run members."""
         return {node.name: self.connector(node.name) for node in self.plan.nodes if self.plan.members_on(node.name)}
+
+
+def ssh_target(text: str) -> SshTarget:
+    """user@host:port → SshTarget; the model has checked its form."""
+    user, _, place = text.rpartition("@")
+    host, _, port = place.partition(":")
+    return SshTarget(host, int(port or 22), user or "root")
 
 
 def find(path: Path | None) -> Path:

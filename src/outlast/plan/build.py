@@ -57,6 +57,7 @@ def plan(cluster: Cluster, specs: Mapping[str, ServiceSpec]) -> Plan:
         frontends=_frontends(cluster, specs, chosen, members, addresses),
         options=derive.options(cluster, specs),
         overrides=cluster.overrides,
+        homes=derive.homes(cluster, specs),
         volume_mib=cluster.lab.volume,
         # The lab's kernel has no openvswitch module to rely on; real hosts do.
         userspace_datapath=not any(node.ssh for node in nodes),

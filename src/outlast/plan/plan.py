@@ -93,6 +93,7 @@ class Plan:
     frontends: tuple[PlannedFrontend, ...]
     options: Mapping[str, Mapping[str, Scalar]]
     overrides: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Scalar]]]] = field(default_factory=dict)
+    homes: Mapping[tuple[str, str], str] = field(default_factory=dict)
     volume_mib: int = 4096
     userspace_datapath: bool = True
 
@@ -147,8 +148,8 @@ class Plan:
         return {(item.frontend.name, item.vip): item for item in self.frontends}
 
     def vip(self, frontend: str, vip: str = "internal") -> tuple[str, int]:
-        """(address, port) by which clients reach a frontend on a VIP."""
-        found = self._frontends_by_name[(frontend, vip)]
+        """(address, port) by which clients reach a frontend: on the named VIP, or on the one that took it over (B7)."""
+        found = self._frontends_by_name[(frontend, self.homes.get((frontend, vip), vip))]
         return found.address, found.port
 
     def url(self, frontend: str, vip: str = "internal", path: str = "") -> str:

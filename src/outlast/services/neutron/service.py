@@ -104,8 +104,8 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
 
 
 def _ovn(plan: Plan) -> Probe:
-    """Whether any member of the NB cluster takes writes; asking every member would wait for a dead one."""
-    argv = ("ovsdb-client", "--timeout=3", "wait", remotes(plan, "nb"), "OVN_Northbound", "connected")
+    """Whether the NB cluster has a leader and its first row (by northd). ovsdb-client takes one remote only."""
+    argv = ("ovn-nbctl", "--timeout=3", f"--db={remotes(plan, 'nb')}", "get", "NB_Global", ".", "nb_cfg")
     return Probe("command", argv=argv, interval=2.0, timeout=4.0)
 
 
