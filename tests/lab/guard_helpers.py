@@ -92,4 +92,10 @@ def watch(address: str, seconds: str) -> None:
 
 
 if __name__ == "__main__":
-    {"serve": serve, "load": load, "watch": watch}[sys.argv[1]](*sys.argv[2:])
+    word, *rest = sys.argv[1:]
+    if word == "serve":
+        serve(*rest)
+    elif word == "load":
+        load(*rest)
+    else:
+        watch(*rest)

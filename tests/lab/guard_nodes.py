@@ -220,10 +220,12 @@ class GuardLab:
             for pid in run("ip", "netns", "pids", node.space, check=False).split():
                 with suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
-        for program in [*self.helpers, *(p for n in self.nodes.values() for p in n.programs.values())]:
-            program.wait(5)
-            if program.stdout:
-                program.stdout.close()
+        for guard in (program for node in self.nodes.values() for program in node.programs.values()):
+            guard.wait(5)
+        for helper in self.helpers:
+            helper.wait(5)
+            if helper.stdout:
+                helper.stdout.close()
         for node in self.nodes.values():
             run("umount", "-R", "-l", str(node.root), check=False)
         for name in ("br", *NODES, "n9"):

@@ -101,6 +101,13 @@ def state_of(pid: int) -> str:
     return fields[0] if fields else ""
 
 
+def prefer(pid: int, priority: int) -> None:
+    """Give a process real-time scheduling (its own children go without); where that is refused, it goes on as it is."""
+    if priority > 0:
+        with suppress(OSError):
+            os.sched_setscheduler(pid, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+
+
 def children_of(pid: int) -> tuple[int, ...]:
     """Pids of a process's children, oldest first."""
     try:

@@ -17,7 +17,7 @@ from outlast.node.guard.decide import Action, RouterView, router_action, router_
 from outlast.node.guard.journal import Journal
 from outlast.node.guard.loop import Loop, favour
 from outlast.node.guard.netlink import remove_address
-from outlast.node.guard.process import Child, Pulse, adopt, children_of, pulse, spawn, state_of
+from outlast.node.guard.process import Child, Pulse, adopt, children_of, prefer, pulse, spawn, state_of
 from outlast.node.guard.settings import Instance, RouterSettings, read_router
 
 PUBLISH_EVERY = 1.0
@@ -114,6 +114,7 @@ class RouterGuard:
             with suppress(OSError):
                 self.vrrp = Child(pid)
                 self.loop.watch(self.vrrp.pidfd, self._ended)
+                prefer(pid, self.settings.rt_priority)
                 return
 
     def _look(self) -> RouterView:

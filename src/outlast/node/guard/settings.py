@@ -61,7 +61,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class RouterSettings:
-    """Everything the guard of Keepalived needs. `advert` in seconds."""
+    """Everything the guard of Keepalived needs. `advert` in seconds; `rt_priority` 0: no real-time scheduling."""
 
     name: str
     binary: str
@@ -71,6 +71,7 @@ class RouterSettings:
     run: str
     instances: tuple[Instance, ...]
     advert: float
+    rt_priority: int
     stop_seconds: float
 
 

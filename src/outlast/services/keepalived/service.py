@@ -77,7 +77,6 @@ def variables(plan: Plan, node: str) -> dict[str, object]:
         "advert": f"{plan.timing.vrrp_advert:g}",
         "fifo": FIFO,
         "track": TRACK,
-        "rt_priority": plan.option("keepalived", "rt_priority"),
         "garp_refresh": plan.option("keepalived", "garp_refresh"),
         "instances": [_instance(plan, vip, node) for vip in held(plan, node)],
     }
@@ -118,6 +117,7 @@ def guard_settings(plan: Plan, node: str) -> str:
             for vip in held(plan, node)
         ],
         "advert": plan.timing.vrrp_advert,
+        "rt_priority": plan.option("keepalived", "rt_priority"),
         "stop_seconds": 3.0,
     }
     return json.dumps(settings, indent=2) + "\n"

@@ -66,8 +66,9 @@ def test_profile_with_old_timers() -> None:
     assert "vrrp_version 2" in config and "advert_int 1\n" in config and "priority 3\n" in config
 
 
-def test_no_real_time_priority_when_zero() -> None:
-    assert "vrrp_rt_priority" not in files(sample(keepalived={"rt_priority": 0}), "keepalived")[CONFIG]
+def test_real_time_priority_is_left_to_the_guard() -> None:
+    config = files(sample(), "keepalived")[CONFIG]
+    assert not [line for line in config.splitlines() if line.strip().startswith(("vrrp_rt_priority", "vrrp_rlimit"))]
 
 
 def test_raw_settings_and_guard(tmp_path: Path) -> None:
