@@ -103,11 +103,12 @@ def _running(view: MemberView, now: float) -> Action:
         # Positions are read from stopped members; a restart is a stop that the next cycle follows up.
         kind = "stop" if direction.kind in ("restart", "position") else direction.kind
         return Action(kind, name, direction.code, direction.sentence)
+    step = _next_step(view, view.member.setup)
+    # A step that names its own needs does not depend on the member: it may run while the member still starts.
+    if step and (view.health.status == "ok" or step.needs):
+        return _step_action(view, step, now)
     if view.health.status != "ok":
         return _wait(name, view.health.code, view.health.sentence)
-    step = _next_step(view, view.member.setup)
-    if step:
-        return _step_action(view, step, now)
     return Action("none", name, "member.settled", f"{name} is well", final=True)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from outlast.errors import InputError
 from outlast.pipeline.target import Target
@@ -13,21 +12,39 @@ from outlast.spec.command import Output
 
 OPENSTACK = "/opt/openstack/bin/openstack"
 
-# Runs in the client node with the system's Python: one process for the whole wait, an answer as soon as there is one.
-_TOKEN_LOOP = """
+# Runs in the client node with the system's Python: one process for the whole wait, a line for each thing that came true.
+_WAIT = """
 import json, sys, time, urllib.request
 order = json.load(sys.stdin)
 until = time.monotonic() + order["seconds"]
+
+def ask(url, body=None, token=None):
+    headers = {"Content-Type": "application/json", "X-OpenStack-Nova-API-Version": "2.53"}
+    if token:
+        headers["X-Auth-Token"] = token
+    request = urllib.request.Request(url, json.dumps(body).encode() if body else None, headers)
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return answer.headers.get("X-Subject-Token"), json.load(answer)
+
+def up(hypervisors):
+    return {one["hypervisor_hostname"] for one in hypervisors if one["state"] == "up"}
+
+said = set()
 while time.monotonic() < until:
     try:
-        body = json.dumps(order["body"]).encode()
-        request = urllib.request.Request(order["url"], body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            if answer.status == 201:
-                sys.exit(0)
-    except OSError:
+        token, _ = ask(order["keystone"] + "/auth/tokens", order["body"])
+        if "token" not in said:
+            said.add("token")
+            print("token through the VIP", flush=True)
+        if not order["computes"]:
+            sys.exit(0)
+        found = up(ask(order["nova"] + "/os-hypervisors/detail", token=token)[1]["hypervisors"])
+        if len(found) >= order["computes"]:
+            print("computes ready for servers", flush=True)
+            sys.exit(0)
+    except (OSError, ValueError, KeyError):
         pass
-    time.sleep(0.2)
+    time.sleep(0.3)
 sys.exit(1)
 """
 
@@ -72,8 +89,8 @@ async def openstack(target: Target, argv: tuple[str, ...], timeout: float = 300.
     return await connector.run(("/usr/bin/env", *environment, OPENSTACK, *argv), timeout=timeout)
 
 
-async def await_token(target: Target, seconds: float = 900.0) -> float:
-    """Waits until the client node gets a token through the external VIP; the monotonic moment when it did."""
+async def await_cloud(target: Target, seconds: float) -> AsyncIterator[str]:
+    """What comes true for the client node through the external VIP: first a token, then computes that take servers."""
     given = credentials(target)
     user = {"name": "admin", "domain": {"id": "default"}, "password": given["OS_PASSWORD"]}
     body = {
@@ -82,7 +99,12 @@ async def await_token(target: Target, seconds: float = 900.0) -> float:
             "scope": {"project": {"name": "admin", "domain": {"id": "default"}}},
         }
     }
-    order = {"url": f"{given['OS_AUTH_URL']}/auth/tokens", "body": body, "seconds": seconds}
-    connector = target.connector(client_node(target))
-    await connector.run(("/usr/bin/python3", "-c", _TOKEN_LOOP), timeout=seconds + 10, input=json.dumps(order).encode())
-    return time.monotonic()
+    order = {
+        "keystone": given["OS_AUTH_URL"],
+        "nova": target.plan.url("nova", "external", "/v2.1") if target.plan.has("nova") else "",
+        "computes": len(target.plan.members_of("nova-compute")),
+        "body": body,
+        "seconds": seconds,
+    }
+    async for line in target.lines(client_node(target), ("/usr/bin/python3", "-c", _WAIT), json.dumps(order)):
+        yield line

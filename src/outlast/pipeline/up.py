@@ -19,7 +19,7 @@ from outlast.lab.image.recipe import load_recipe
 from outlast.lab.preflight import preflight
 from outlast.observe.collect import Answer, Unreachable
 from outlast.pipeline.bundles import bundles
-from outlast.pipeline.client import await_token
+from outlast.pipeline.client import await_cloud
 from outlast.pipeline.progress import Progress
 from outlast.pipeline.target import NOTE, Target
 from outlast.rollout.rollout import Rollout, roll
@@ -100,15 +100,19 @@ async def _roll(target: Target, progress: Progress, report: Report, deadline: fl
             report.milestones.setdefault(name, time.monotonic() - begun)
         progress.nodes(answers)
 
-    token = asyncio.create_task(await_token(target)) if _offers_tokens(target) else None
+    async def cloud() -> None:
+        async for milestone in await_cloud(target, deadline):
+            report.milestones[milestone] = time.monotonic() - begun
+
+    outside = asyncio.create_task(cloud()) if _offers_tokens(target) else None
     try:
         done = await roll(new, code, target.connectors(), observe, deadline)
-        if token:
-            report.milestones["token through the VIP"] = await token - begun
+        if outside:
+            await outside
         return done
     finally:
-        if token and not token.done():
-            token.cancel()
+        if outside:
+            outside.cancel()
 
 
 def _offers_tokens(target: Target) -> bool:

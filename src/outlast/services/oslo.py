@@ -69,6 +69,12 @@ def needs(plan: Plan, service: str, db: str = "") -> Probe:
     return Probe("sql", host, port, path=db or service, user=service, secret=secret, timeout=3.0)
 
 
+def keystone(plan: Plan) -> Probe:
+    """Whether Keystone answers by the VIP: without it nothing else serves, and a start before it only takes its CPU."""
+    address, port = plan.vip("keystone")
+    return Probe("http", address=address, port=port, path="/v3", statuses=(200,), timeout=2.0)
+
+
 def memcached_servers(plan: Plan) -> str:
     """host:port of every memcached member, the same order everywhere (the order decides where a key lives)."""
     port = plan.port("memcached", "memcached") if plan.has("memcached") else 0

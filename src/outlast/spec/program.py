@@ -31,6 +31,7 @@ class Step:
 
     `unless`: a command whose exit 0 means that there is nothing to do (then the step counts as done).
     `every_boot`: recorded in memory only, so it runs again after each boot of the node.
+    A setup step waits for `needs` if it has any, else for its member to be well.
     `stdin` may hold secret placeholders; argv must not (it is visible to every process of the node).
     """
 

@@ -181,6 +181,7 @@ class _Phases:
 
     def _schema(self, log: Path) -> None:
         self._inside(log, ["sh", f"{BUILD_DIR}/image/scripts/schema.sh", lock_stamp(self._recipe)])
+        self._inside(log, ["sh", f"{BUILD_DIR}/image/scripts/seed.sh"])
 
     def _options(self, log: Path) -> None:
         script = f"{BUILD_DIR}/image/knowledge.py"

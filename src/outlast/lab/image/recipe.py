@@ -42,18 +42,22 @@ BASE_PACKAGES: tuple[str, ...] = (
 
 # The daemons of all services. The image holds them all, so that every cluster file shares one image.
 SERVICE_PACKAGES: tuple[str, ...] = (
+    "default-jre-headless",
     "frr",
     "galera-4",
     "galera-arbitrator-4",
     "genisoimage",
     "haproxy",
+    "iptables",
     "keepalived",
     "libvirt-clients",
     "libvirt-daemon",
     "libvirt-daemon-driver-qemu",
     "mariadb-backup",
+    "mariadb-client",
     "mariadb-server",
     "memcached",
+    "openvswitch-common",
     "openvswitch-switch",
     "ovn-central",
     "ovn-common",

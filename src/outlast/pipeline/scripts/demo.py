@@ -10,8 +10,14 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 import openstack
+
+# The SDK's objects are made at run time: no static type knows their attributes.
+Cloud = Any
+Resource = Any
+Order = dict[str, Any]
 
 BEGUN = time.monotonic()
 
@@ -21,7 +27,7 @@ def tell(step: str, **more: object) -> None:
     sys.stdout.flush()
 
 
-def connect(auth: dict) -> openstack.connection.Connection:
+def connect(auth: dict[str, str]) -> Cloud:
     return openstack.connection.Connection(
         auth_url=auth["OS_AUTH_URL"],
         username=auth["OS_USERNAME"],
@@ -36,7 +42,7 @@ def connect(auth: dict) -> openstack.connection.Connection:
     )
 
 
-def image(cloud, name, path, disk_format, **properties):
+def image(cloud: Cloud, name: str, path: str, disk_format: str, **properties: object) -> Resource:
     for found in cloud.image.images(name=name):
         if found.status == "active":
             return found
@@ -52,7 +58,7 @@ def image(cloud, name, path, disk_format, **properties):
     return cloud.image.get_image(made.id)
 
 
-def images(cloud, name, guest):
+def images(cloud: Cloud, name: str, guest: str) -> Resource:
     kernel = image(cloud, f"{name}-kernel", f"{guest}/vmlinuz", "aki")
     ramdisk = image(cloud, f"{name}-ramdisk", f"{guest}/initrd", "ari")
     return image(
@@ -60,7 +66,7 @@ def images(cloud, name, guest):
     )
 
 
-def network(cloud, order):
+def network(cloud: Cloud, order: Order) -> tuple[Resource, Resource]:
     name = order["name"]
     provider = cloud.network.find_network(f"{name}-external") or cloud.network.create_network(
         name=f"{name}-external",
@@ -90,7 +96,7 @@ def network(cloud, order):
     return provider, inner
 
 
-def security_group(cloud, name):
+def security_group(cloud: Cloud, name: str) -> Resource:
     group = cloud.network.find_security_group(name)
     if group is None:
         group = cloud.network.create_security_group(name=name)
@@ -106,11 +112,11 @@ def security_group(cloud, name):
     return group
 
 
-def flavor(cloud, name):
+def flavor(cloud: Cloud, name: str) -> Resource:
     return cloud.compute.find_flavor(name) or cloud.compute.create_flavor(name=name, ram=128, vcpus=1, disk=0)
 
 
-def keypair(cloud, name):
+def keypair(cloud: Cloud, name: str) -> None:
     if cloud.compute.find_keypair(name) is None:
         subprocess.run(["rm", "-f", "/tmp/outlast-demo-key"], check=False)
         cloud.compute.create_keypair(name=name, public_key=public_key())
@@ -125,7 +131,7 @@ def public_key() -> str:
     return public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
 
 
-def ping(address, seconds):
+def ping(address: str, seconds: float) -> bool:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if subprocess.run(["ping", "-c1", "-W1", address], capture_output=True, check=False).returncode == 0:
@@ -133,7 +139,7 @@ def ping(address, seconds):
     return False
 
 
-def answers_tcp(address, seconds):
+def answers_tcp(address: str, seconds: float) -> bool:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         with contextlib.suppress(OSError), socket.create_connection((address, 80), timeout=1) as connection:
@@ -144,14 +150,14 @@ def answers_tcp(address, seconds):
     return False
 
 
-def floating(cloud, provider, server):
+def floating(cloud: Cloud, provider: Resource, server: Resource) -> str:
     port = next(iter(cloud.network.ports(device_id=server.id)))
     for address in cloud.network.ips(port_id=port.id):
-        return address.floating_ip_address
-    return cloud.network.create_ip(floating_network_id=provider.id, port_id=port.id).floating_ip_address
+        return str(address.floating_ip_address)
+    return str(cloud.network.create_ip(floating_network_id=provider.id, port_id=port.id).floating_ip_address)
 
 
-def run(cloud, order):
+def run(cloud: Cloud, order: Order) -> int:
     name = order["name"]
     cloud.authorize()
     tell("token")
@@ -186,13 +192,13 @@ def run(cloud, order):
     return 0
 
 
-def gone(cloud, servers, seconds=60.0):
+def gone(cloud: Cloud, servers: list[Resource], seconds: float = 60.0) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and any(cloud.compute.find_server(server.id) for server in servers):
         time.sleep(0.5)
 
 
-def clean(cloud, order):
+def clean(cloud: Cloud, order: Order) -> int:
     name = order["name"]
     servers = [server for server in cloud.compute.servers() if server.name.startswith(name)]
     for server in servers:
@@ -206,7 +212,7 @@ def clean(cloud, order):
     return 0
 
 
-def remove_networks(cloud, name):
+def remove_networks(cloud: Cloud, name: str) -> None:
     external = cloud.network.find_network(f"{name}-external")
     if external:
         for address in cloud.network.ips(floating_network_id=external.id):
@@ -223,7 +229,7 @@ def remove_networks(cloud, name):
             cloud.network.delete_network(inner)
 
 
-def remove_the_rest(cloud, name):
+def remove_the_rest(cloud: Cloud, name: str) -> None:
     for find, delete in (
         (cloud.network.find_security_group, cloud.network.delete_security_group),
         (cloud.compute.find_keypair, cloud.compute.delete_keypair),
@@ -241,7 +247,8 @@ def main() -> int:
     order = json.load(sys.stdin)
     cloud = connect(order["auth"])
     try:
-        return (clean if order["action"] == "clean" else run)(cloud, order)
+        action = clean if order["action"] == "clean" else run
+        return action(cloud, order)
     except Exception as error:
         tell("failed", sentence=f"{type(error).__name__}: {error}"[:600])
         return 1

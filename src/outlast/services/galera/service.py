@@ -57,8 +57,6 @@ PROVIDER = "/usr/lib/galera/libgalera_smm.so"
 CONFIG = "/etc/mysql/mariadb.conf.d/99-outlast.cnf"
 LIBRARY = "/usr/local/lib/outlast"
 SCRIPTS = ("galera-seed", "galera-position", "galera-start", "galera-notify", "galera-schema")
-HISTORY = SecretRef("galera/history", "uuid")
-"""Id of the history that all members are seeded with. No secret, but generated and kept like one."""
 
 
 def describe(plan: Plan, member: Member) -> MemberSpec:
@@ -85,7 +83,6 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             Step(
                 "galera-seed",
                 (f"{LIBRARY}/galera-seed",),
-                stdin=f"{HISTORY}\n",
                 timeout=120.0,
                 unless=("test", "-d", facts.DATA),
             ),

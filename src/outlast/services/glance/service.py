@@ -59,7 +59,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         ),
         directories=(oslo.LOCKS, *(Directory(path, 0o750) for path in DIRECTORIES)),
         programs=(program,),
-        needs=(oslo.needs(plan, "glance"),),
+        needs=(oslo.needs(plan, "glance"), oslo.keystone(plan)),
         probes=(Probe("http", plan.address(member.node), port, "/healthcheck", statuses=(200,)),),
     )
 

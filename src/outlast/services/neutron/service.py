@@ -11,8 +11,7 @@ from dataclasses import replace
 from outlast.plan.plan import Member, Plan
 from outlast.services import oslo
 from outlast.services.contract import Service
-from outlast.services.openvswitch.service import PHYSICAL_NETWORK
-from outlast.services.ovn.service import remotes
+from outlast.services.sdn import PHYSICAL_NETWORK, remotes
 from outlast.spec.file import Directory, File, Ini, Template
 from outlast.spec.probe import Probe
 from outlast.spec.program import Program
@@ -95,7 +94,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             replace(api, priority=52),
             Program("neutron-ovn-maintenance", maintenance, env=(("LANG", "C.UTF-8"),), priority=60),
         ),
-        needs=(oslo.needs(plan, "neutron"), _ovn(plan)),
+        needs=(oslo.needs(plan, "neutron"), oslo.keystone(plan), _ovn(plan)),
         probes=(
             Probe("http", plan.address(member.node), PORT, "/", (200,), timeout=3.0),
             Probe("process", path="neutron-ovn-maintenance", interval=5.0),

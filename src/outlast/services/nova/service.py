@@ -75,7 +75,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             _program("nova-scheduler", 60),
             _program("nova-conductor", 60),
         ),
-        needs=_needs(plan),
+        needs=(*_needs(plan), oslo.keystone(plan)),
         probes=(
             Probe("http", address, API, "/", (200,), timeout=3.0),
             Probe("http", address, METADATA, "/", (200,), timeout=3.0),

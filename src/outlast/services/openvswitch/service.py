@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from outlast.plan.plan import EXTERNAL, TUNNEL, Member, Plan
 from outlast.services.contract import Service
-from outlast.services.ovn.service import probe_ms, remotes
+from outlast.services.sdn import PHYSICAL_NETWORK, probe_ms, remotes
 from outlast.spec.file import Directory, File, Template
 from outlast.spec.probe import Probe
 from outlast.spec.program import Program, Step
 from outlast.spec.service import MemberSpec, Option, ServiceSpec
 
-PHYSICAL_NETWORK = "physnet1"
 EXTERNAL_BRIDGE, TUNNEL_BRIDGE = "br-ex", "br-tun"
 DATABASE = "/run/openvswitch/conf.db"
 SWITCH = "/usr/local/lib/outlast/ovs-switch"

@@ -6,6 +6,7 @@ import json
 
 from outlast.plan.plan import Member, Plan
 from outlast.services.contract import Service
+from outlast.services.sdn import probe_ms, remotes
 from outlast.spec.file import Directory, File, Template, Text
 from outlast.spec.probe import Probe
 from outlast.spec.program import Program
@@ -41,17 +42,6 @@ SPEC = ServiceSpec(
 )
 NAMES = {"nb": "OVN_Northbound", "sb": "OVN_Southbound"}
 SCRIPT = "/usr/local/lib/outlast/ovn-db"
-
-
-def remotes(plan: Plan, database: str) -> str:
-    """Every member of a database ("nb" or "sb"): its clients choose, and find the leader, by themselves."""
-    port = plan.port("ovn", database)
-    return ",".join(f"tcp:{address}:{port}" for address in plan.addresses("ovn"))
-
-
-def probe_ms(plan: Plan) -> int:
-    """Milliseconds of silence after which a connection to a database is questioned."""
-    return round(float(plan.option("ovn", "probe_interval") or 0) * 1000)
 
 
 def describe(plan: Plan, member: Member) -> MemberSpec:

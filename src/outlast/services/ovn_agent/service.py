@@ -5,7 +5,7 @@ from __future__ import annotations
 from outlast.plan.plan import Member, Plan
 from outlast.services import oslo
 from outlast.services.contract import Service
-from outlast.services.ovn.service import remotes
+from outlast.services.sdn import remotes
 from outlast.spec.file import Directory, File, Ini, Template
 from outlast.spec.probe import Probe
 from outlast.spec.program import Program

@@ -42,7 +42,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         member.node,
         files=(File("/etc/placement/placement.conf", Ini(sections, oslo="placement"), mode=0o600), wsgi_file),
         programs=(program,),
-        needs=(oslo.needs(plan, "placement"),),
+        needs=(oslo.needs(plan, "placement"), oslo.keystone(plan)),
         probes=(Probe("http", plan.address(member.node), port, "/", statuses=(200,)),),
     )
 

@@ -7,7 +7,8 @@ install -d -m 0755 /usr/share/outlast
 
 cat >/opt/outlast/bin/outlast-node <<'EOF'
 #!/bin/sh
-# Our code travels in the bundle, so that a new version of it needs no new image.
+# Our code travels in the bundle, so that a new version of it needs no new image. The agent of a fresh node waits for it.
+while [ "${1:-}" = agent ] && [ ! -e /var/lib/outlast/code/outlast/node ]; do sleep 0.1; done
 PYTHONPATH=/var/lib/outlast/code exec /opt/outlast/bin/python -m outlast.node "$@"
 EOF
 chmod 0755 /opt/outlast/bin/outlast-node
