@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from outlast.errors import RemoteError
+from outlast.observe.answer import Answer as Answer
+from outlast.observe.answer import Unreachable as Unreachable
 from outlast.record.events import Event
 from outlast.remote.base import Connector
 from outlast.spec import snapshot as snapshots
-from outlast.spec.snapshot import Snapshot
 
 AGENT_SOCKET = "/run/outlast/agent.sock"
-
-
-@dataclass(frozen=True)
-class Unreachable:
-    """A node that gave no snapshot, and why."""
-
-    reason: str
-
-
-Answer = Snapshot | Unreachable
 
 
 async def snapshot(connector: Connector, timeout: float = 2.0) -> Answer:

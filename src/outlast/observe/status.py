@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from outlast.observe.collect import Answer, Unreachable
+from outlast.observe.answer import Answer, Unreachable
 from outlast.plan.plan import Plan
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Sequence
 
 from outlast.errors import RemoteError
 from outlast.remote.base import RemoteFiles
 from outlast.remote.process import ENVIRONMENT, run_process
+from outlast.remote.unix import open_socket
 from outlast.spec.command import Output
 
 
@@ -30,15 +30,3 @@ class LocalConnector(RemoteFiles):
     def _check_open(self) -> None:
         if self._closed:
             raise RemoteError("remote.closed", "this connection has been closed")
-
-
-async def open_socket(path: str, shown: str) -> tuple[StreamReader, StreamWriter]:
-    """Connect to a socket of this machine; errors speak of `shown`."""
-    try:
-        return await asyncio.open_unix_connection(path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise RemoteError("remote.not-found", f"{shown}: no such socket") from None
-    except PermissionError:
-        raise RemoteError("remote.not-allowed", f"{shown}: not allowed") from None
-    except OSError as error:
-        raise RemoteError("remote.unreachable", f"{shown}: {error.strerror or error}") from None

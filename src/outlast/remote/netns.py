@@ -10,8 +10,8 @@ from typing import TypeVar
 from outlast.errors import OutlastError, RemoteError
 from outlast.remote.base import RemoteFiles
 from outlast.remote.in_root import open_in_root
-from outlast.remote.local import open_socket
 from outlast.remote.process import ENVIRONMENT, run_process
+from outlast.remote.unix import open_socket
 from outlast.spec.command import Output
 
 _NO_PROGRAM = (126, 127)

@@ -11,6 +11,7 @@ import jinja2
 
 from outlast.errors import PlanError
 from outlast.plan.plan import Member, Plan
+from outlast.services.oslo_check import known_options, unknown_options
 from outlast.spec.file import File, Ini, Scalar, Template, Text
 from outlast.spec.service import MemberSpec
 
@@ -75,17 +76,31 @@ def render_node(plan: Plan, node: str, describe: Mapping[str, Describe]) -> Node
 
 def _member(plan: Plan, spec: MemberSpec) -> RenderedMember:
     overrides = plan.overrides.get(spec.service, {})
-    names = {file.path.rsplit("/", 1)[-1] for file in spec.files}
-    for name in overrides:
-        if name not in names:
-            raise PlanError(
-                "override.no-file",
-                f"overrides of {spec.service} name the file {name}, which it does not have; it has {', '.join(sorted(names))}",
-            )
+    if overrides:
+        _check_overrides(spec, overrides)
     return RenderedMember(
-        spec,
-        tuple(RenderedFile(file, text(file, overrides.get(file.path.rsplit("/", 1)[-1], {}))) for file in spec.files),
+        spec, tuple(RenderedFile(file, text(file, overrides.get(_base(file), {}))) for file in spec.files)
     )
+
+
+def _base(file: File) -> str:
+    return file.path.rsplit("/", 1)[-1]
+
+
+def _check_overrides(spec: MemberSpec, overrides: Mapping[str, Mapping[str, Mapping[str, Scalar]]]) -> None:
+    files = {_base(file): file for file in spec.files}
+    for name, sections in overrides.items():
+        if name not in files:
+            known = ", ".join(sorted(files))
+            sentence = f"overrides of {spec.service} name the file {name}, which it does not have; it has {known}"
+            raise PlanError("override.no-file", sentence)
+        content = files[name].content
+        if isinstance(content, Ini) and content.oslo:
+            unknown = unknown_options(content.oslo, sections, known_options())
+            if unknown:
+                # oslo.config would ignore it without a word, and the operator would believe it is set.
+                sentence = f"overrides of {spec.service}, {name}: " + "; ".join(unknown)
+                raise PlanError("override.unknown-option", sentence)
 
 
 def text(file: File, override: Mapping[str, Mapping[str, Scalar]]) -> str:
