@@ -62,6 +62,8 @@ def _peers(plan: Plan, me: str) -> tuple[Peer, ...]:
     """The nodes an agent asks: those that share a clustered service with it (computes never ask each other)."""
     mine = {member.service for member in plan.members_on(me)}
     clustered = {name for name in mine if plan.specs[name].quorum}
+    if not clustered:
+        return ()
     found = []
     for node in plan.nodes:
         services = tuple(member.service for member in plan.members_on(node.name))
@@ -77,7 +79,7 @@ def _member(plan: Plan, member: RenderedMember, secrets: Mapping[str, str]) -> B
     raw = msgspec.json.encode({name: getattr(filled, name) for name in _FILLED}).decode()
     described = msgspec.json.decode(_fill_json(raw, secrets), type=_Described)
     files = tuple(_file(rendered, secrets) for rendered in member.files)
-    index = next(item.index for item in plan.members_of(spec.service) if item.node == spec.node)
+    index = next(item.index for item in plan.members_on(spec.node) if item.service == spec.service)
     return BundleMember(
         service=spec.service,
         index=index,
