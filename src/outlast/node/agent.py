@@ -33,7 +33,7 @@ from outlast.spec.snapshot import MemberState, ProgramState, Snapshot
 IDLE = 1.0
 """Seconds between two cycles when nothing changes."""
 
-BUSY = 0.15
+BUSY = 0.25
 """Seconds between two cycles while members are on their way."""
 
 RECHECK = 60.0

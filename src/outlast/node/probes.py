@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -171,11 +172,20 @@ def _wsrep(probe: Probe) -> str:
 
 
 def _amqp(probe: Probe) -> str:
+    """Logs in at the first of the addresses that lets it."""
+    *others, last = probe.address.split(",")
+    for address in others:
+        with contextlib.suppress(Bad, OSError):
+            return _amqp_login(probe, address)
+    return _amqp_login(probe, last)
+
+
+def _amqp_login(probe: Probe, address: str) -> str:
     import amqp
 
     try:
         connection = amqp.Connection(
-            host=f"{probe.address}:{probe.port}",
+            host=f"{address}:{probe.port}",
             userid=probe.user,
             password=probe.secret,
             connect_timeout=probe.timeout,

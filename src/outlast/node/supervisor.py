@@ -21,9 +21,11 @@ def section(program: Program) -> str:
     startsecs=0: whether a program is well is for probes to say, not for the time it stayed up.
     """
     env = ",".join(f'{key}="{_percent(value)}"' for key, value in program.env)
+    # nice(1) becomes the program itself, so signals and the process id stay supervisord's.
+    argv = ("/usr/bin/nice", "-n", str(program.nice), *program.argv) if program.nice else program.argv
     lines = [
         f"[program:{program.name}]",
-        f"command={_percent(shlex.join(program.argv))}",
+        f"command={_percent(shlex.join(argv))}",
         f"user={program.user}",
         f"directory={program.directory}",
         *([f"environment={env}"] if env else []),

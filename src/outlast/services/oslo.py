@@ -75,6 +75,13 @@ def keystone(plan: Plan) -> Probe:
     return Probe("http", address=address, port=port, path="/v3", statuses=(200,), timeout=2.0)
 
 
+def broker(plan: Plan) -> Probe:
+    """Whether any broker lets the services in."""
+    secret = str(SecretRef("rabbitmq/openstack"))
+    addresses = ",".join(plan.addresses("rabbitmq"))
+    return Probe("amqp", addresses, plan.port("rabbitmq", "amqp"), user="openstack", secret=secret, timeout=5.0)
+
+
 def memcached_servers(plan: Plan) -> str:
     """host:port of every memcached member, the same order everywhere (the order decides where a key lives)."""
     port = plan.port("memcached", "memcached") if plan.has("memcached") else 0
@@ -207,6 +214,11 @@ def messaging(plan: Plan) -> dict[str, Section]:
 PROCESS_NAME = "OS_OSLO_MESSAGING_RABBIT__PROCESSNAME"
 
 
+API_NICE = 8
+"""Share of APIs and their workers (spec.program.Program.nice)."""
+KEYSTONE_NICE = 3
+
+
 @dataclass(frozen=True)
 class Wsgi:
     """One API program: `module` has an attribute `application`, `port` is a number on the node's own address.
@@ -219,6 +231,7 @@ class Wsgi:
     port: int
     env: tuple[tuple[str, str], ...] = ()
     uploads: bool = False
+    nice: int = API_NICE
 
 
 def uwsgi(plan: Plan, member: Member, app: Wsgi) -> tuple[File, Program]:
@@ -226,7 +239,7 @@ def uwsgi(plan: Plan, member: Member, app: Wsgi) -> tuple[File, Program]:
     path = f"/etc/outlast/uwsgi/{app.name}.ini"
     content = Ini({"uwsgi": _uwsgi_keys(plan, member, app)})
     env = (*app.env, (PROCESS_NAME, app.name), ("LANG", "C.UTF-8"))
-    return File(path, content), Program(app.name, ("/usr/bin/uwsgi", "--ini", path), env=env)
+    return File(path, content), Program(app.name, ("/usr/bin/uwsgi", "--ini", path), env=env, nice=app.nice)
 
 
 def _uwsgi_keys(plan: Plan, member: Member, app: Wsgi) -> Mapping[str, Scalar]:

@@ -14,7 +14,7 @@ class Probe:
     tcp       connect                                                        accepted
     wsrep     the Galera member itself, by its unix socket                   wsrep_ready ON, Synced or Donor, Primary
     sql       SELECT 1 at address:port as `user` with `secret`, in `path`    a row
-    amqp      AMQP 0-9-1 handshake with login `user`/`secret`                connection opened
+    amqp      AMQP 0-9-1 login as `user`/`secret` (address: any of a list)   connection opened
     zookeeper "srvr" at address:port                                         mode leader, follower or standalone
     memcached "version"                                                      VERSION …
     ovsdb     JSON-RPC echo and database list at address:port                a list with `contains`

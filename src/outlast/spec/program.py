@@ -11,6 +11,8 @@ from outlast.spec.probe import Probe
 class Program:
     """A long-running program under supervisord (its name is unique on the node).
 
+    `nice`: its share of a busy processor. Databases, message bus and balancers go before APIs, Keystone before the
+    others: under overload, and at a boot when everything starts at once, what all wait for is ready first.
     `respawn`: supervisord restarts it by itself; False where only the agent may decide to (Galera).
     """
 
@@ -23,6 +25,7 @@ class Program:
     stop_seconds: int = 10
     priority: int = 50
     respawn: bool = True
+    nice: int = 0
 
 
 @dataclass(frozen=True)

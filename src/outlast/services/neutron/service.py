@@ -92,7 +92,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         ),
         programs=(
             replace(api, priority=52),
-            Program("neutron-ovn-maintenance", maintenance, env=(("LANG", "C.UTF-8"),), priority=60),
+            Program("neutron-ovn-maintenance", maintenance, env=(("LANG", "C.UTF-8"),), priority=60, nice=12),
         ),
         needs=(oslo.needs(plan, "neutron"), oslo.keystone(plan), _ovn(plan)),
         probes=(

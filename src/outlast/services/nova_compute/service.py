@@ -77,10 +77,14 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             Program("libvirtd", ("/usr/sbin/libvirtd", "--listen"), priority=40),
             Program("nova-compute", compute, env=(("LANG", "C.UTF-8"),), priority=60),
         ),
-        # nova-compute gives up at once when it finds no Keystone or Placement.
-        needs=tuple(
-            Probe("http", *plan.vip(frontend), "/", (200, 300), interval=2.0, timeout=5.0)
-            for frontend in ("keystone", "placement")
+        # nova-compute gives up at once when it finds no Keystone or Placement; without a conductor to talk to it
+        # waits for whole RPC time-outs before it asks again.
+        needs=(
+            *(
+                Probe("http", *plan.vip(frontend), "/", (200, 300), interval=2.0, timeout=5.0)
+                for frontend in ("keystone", "placement", "nova")
+            ),
+            oslo.broker(plan),
         ),
         probes=(
             Probe(
