@@ -49,7 +49,9 @@ OWN: Mapping[tuple[str, str, str], str] = {
     ("nova-compute", "/etc/nova/nova-compute.conf", "[DEFAULT] my_ip"): "source of migrations: this very hypervisor",
     ("nova-compute", "/etc/nova/nova-compute.conf", "[libvirt] live_migration_inbound_addr"): LISTENS,
     ("openvswitch", "/usr/local/lib/outlast/ovs-switch", r".*ovn-encap-ip.*"): "tunnels end on this chassis",
-    ("openvswitch", "/usr/local/lib/outlast/ovs-switch", r"\s+ip address replace [\d./]+ dev br-tun"): "the tunnel's address moves to its bridge",
+    ("openvswitch", "/usr/local/lib/outlast/ovs-switch", r"\s+ip address replace [\d./]+ dev br-tun"): (
+        "the tunnel's address moves to its bridge"
+    ),
     ("ovn", "/etc/ovn/(nb|sb).json", r' *"ptcp:\d+:[\d.]+": \{'): LISTENS,
     ("ovn", "/usr/local/lib/outlast/ovn-db", r"me=[\d.]+"): LISTENS,
     ("rabbitmq", "/etc/rabbitmq/rabbitmq.conf", r"\[\] listeners.tcp.1"): LISTENS,
