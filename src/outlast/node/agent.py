@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from outlast.node import disk, hands
-from outlast.node.decide import Action, decide
+from outlast.node.decide import Action, decide, next_step
 from outlast.node.prober import Prober
 from outlast.node.recovery import Recovery, recoveries
 from outlast.node.serve import Server
@@ -144,9 +144,9 @@ class Agent:
         self.prober.refresh(wanted, {name: state.state for name, state in states.items()})
         ours = {program.name for member in bundle.members for program in member.programs}
         paused = disk.PAUSE.read_text().strip() if disk.PAUSE.exists() else ""
-        return View(
-            time.monotonic(), bundle.node, members, tuple(name for name in states if name not in ours), paused=paused
-        )
+        # One that is stopping is asked about again when it has stopped, instead of as fast as the agent can turn.
+        strangers = tuple(name for name, state in states.items() if name not in ours and state.state != "STOPPING")
+        return View(time.monotonic(), bundle.node, members, strangers, paused=paused)
 
     def _member(
         self, member: BundleMember, states: Mapping[str, ProgramState], wanted: dict[Hashable, Probe]
@@ -206,9 +206,11 @@ class Agent:
         try:
             await asyncio.to_thread(self._quick_blocking, action, view)
         except (OSError, KeyError, xmlrpc.client.Error) as error:
-            self._failed(action.service, "start", str(error))
+            self._failed(action.service, action.kind, str(error))
             self._event(action.service, "action.failed", f"{action.kind} of {action.service} failed: {error}")
-            await self._pause(0.5)
+            return
+        if action.kind != "start":
+            self.attempts.pop((action.service, action.kind), None)
 
     def _quick_blocking(self, action: Action, view: MemberView) -> None:
         member = view.member
@@ -223,9 +225,7 @@ class Agent:
         elif action.kind == "start":
             self.started(view)
         elif action.kind == "reload":
-            import subprocess
-
-            subprocess.run(member.reload, check=False, timeout=20, capture_output=True)
+            hands.reload(member)
             self._remember(lambda memory: replace(memory, reloaded={**memory.reloaded, name: member.reload_digest}))
 
     def started(self, view: MemberView) -> None:
@@ -284,6 +284,7 @@ class Agent:
 
     async def _recover(self, recovery: Recovery, action: Action, view: MemberView) -> None:
         await recovery.act(action.kind, view)
+        self.attempts.pop((action.service, action.kind), None)
 
     def _remember(self, change: Callable[[disk.Memory], disk.Memory]) -> None:
         # Actions run in threads: two changes at once must not lose one.
@@ -343,9 +344,11 @@ class Agent:
 
 
 def pending_step(view: MemberView) -> Step | None:
-    """The step whose needs are worth asking: the next one not done, of setup when the member is well."""
-    steps = view.member.setup if view.up and view.started == view.member.restart_digest else view.member.prepare
-    return next((step for step in steps if step_digest(step) not in view.steps_done), None)
+    """The step whose needs are worth asking: the one that `decide` would run next."""
+    step = next_step(view, view.member.prepare)
+    if step is None and view.up and view.started == view.member.restart_digest:
+        return next_step(view, view.member.setup)
+    return step
 
 
 def _state(member: MemberView, action: Action) -> MemberState:

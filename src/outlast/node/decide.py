@@ -43,32 +43,46 @@ def decide(view: View) -> tuple[Action, ...]:
     return strangers + tuple(member_action(member, view.now) for member in view.members)
 
 
+QUICK = frozenset({"files", "sections", "stop", "reload"})
+"""Actions done on the spot. One that fails waits like everything else: a member must not starve the others."""
+
+
 def member_action(view: MemberView, now: float) -> Action:
     """What is next for one member."""
+    action = _next_action(view, now)
+    attempt = view.attempts.get(action.kind) if action.kind in QUICK else None
+    wait = _backoff(attempt, now)
+    if attempt and wait > 0:
+        sentence = f"{action.sentence} failed ({attempt.reason}), again in {wait:.1f} s"
+        return _wait(action.service, "action.backoff", sentence)
+    return action
+
+
+def _next_action(view: MemberView, now: float) -> Action:
     name = view.member.service
     if view.running:
         return _wait(name, "member.busy", f"{view.running} is under way")
     if view.stale_files:
         paths = ", ".join(view.stale_files[:3]) + (" …" if len(view.stale_files) > 3 else "")
         return Action("files", name, "member.files", f"writing {paths}")
+    # Preparing may be done while the old programs still run; they stop only for the moment of the exchange.
+    step = next_step(view, view.member.prepare)
+    if step:
+        return _step_action(view, step, now)
     converged = view.started == view.member.restart_digest
     if view.up and converged:
         return _running(view, now)
-    # Preparing may be done while the old programs still run; they stop only for the moment of the exchange.
-    step = _next_step(view, view.member.prepare)
-    if step:
-        return _step_action(view, step, now)
-    if view.up and not converged:
+    if view.up:
         return Action("stop", name, "member.outdated", f"stopping {name}: its configuration changed")
     return _starting(view, now, converged)
 
 
 def _starting(view: MemberView, now: float, converged: bool) -> Action:
     name = view.member.service
+    if any(view.state(program.name) == "STOPPING" for program in view.member.programs):
+        return _wait(name, "member.stopping", f"{name} is stopping")
     outdated = view.stale_sections or not converged
     if outdated and not view.down:
-        if any(view.state(program.name) == "STOPPING" for program in view.member.programs):
-            return _wait(name, "member.stopping", f"{name} is stopping")
         return Action("stop", name, "member.outdated", f"stopping {name}: its configuration changed")
     if view.stale_sections:
         return Action("sections", name, "member.programs", f"writing the sections of {name}'s programs")
@@ -79,14 +93,17 @@ def _starting(view: MemberView, now: float, converged: bool) -> Action:
     wait = _backoff(view.attempts.get("start"), now)
     if wait > 0:
         return _wait(name, "member.backoff", f"{name} is started again in {wait:.1f} s")
-    return _directed(name, view.direction)
-
-
-def _directed(name: str, direction: Direction | None) -> Action:
-    if direction is None:
+    if view.direction is None:
         return Action("start", name, "member.start", f"starting {name}")
-    if direction.kind == "wait":
-        return _wait(name, direction.code, direction.sentence)
+    return _directed(view, view.direction, now)
+
+
+def _directed(view: MemberView, direction: Direction, now: float) -> Action:
+    name = view.member.service
+    wait = _backoff(view.attempts.get(direction.kind), now)
+    if direction.kind == "wait" or wait > 0:
+        again = f" (again in {wait:.1f} s)" if wait > 0 else ""
+        return _wait(name, direction.code, f"{direction.sentence}{again}")
     kind = direction.kind if direction.kind in ("bootstrap", "position", "permit") else "start"
     return Action(kind, name, direction.code, direction.sentence)
 
@@ -103,7 +120,7 @@ def _running(view: MemberView, now: float) -> Action:
         # Positions are read from stopped members; a restart is a stop that the next cycle follows up.
         kind = "stop" if direction.kind in ("restart", "position") else direction.kind
         return Action(kind, name, direction.code, direction.sentence)
-    step = _next_step(view, view.member.setup)
+    step = next_step(view, view.member.setup)
     # A step that names its own needs does not depend on the member: it may run while the member still starts.
     if step and (view.health.status == "ok" or step.needs):
         return _step_action(view, step, now)
@@ -112,7 +129,8 @@ def _running(view: MemberView, now: float) -> Action:
     return Action("none", name, "member.settled", f"{name} is well", final=True)
 
 
-def _next_step(view: MemberView, steps: tuple[Step, ...]) -> Step | None:
+def next_step(view: MemberView, steps: tuple[Step, ...]) -> Step | None:
+    """The first of the steps that is not done yet."""
     return next((step for step in steps if step_digest(step) not in view.steps_done), None)
 
 

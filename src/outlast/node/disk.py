@@ -98,7 +98,7 @@ def _is_current(file: BundleFile) -> bool:
         if (status.st_uid, status.st_gid) != owner or status.st_mode & 0o7777 != file.mode:
             return False
         return path.read_bytes() == file.text.encode()
-    except FileNotFoundError:
+    except (OSError, KeyError):  # absent, unreadable, or of a user that is not there yet: writing it tells which
         return False
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from outlast.coord.permits import Permits
+from outlast.errors import CoordError
 from outlast.node import disk, hands
 from outlast.node.recovery import Memo
 from outlast.node.serve import fetch
@@ -193,7 +194,8 @@ class GaleraRecovery:
             case "pc-bootstrap":
                 await asyncio.to_thread(self._pc_bootstrap)
             case "permit":
-                await asyncio.to_thread(self.permits.take, "galera")
+                if not await asyncio.to_thread(self.permits.take, "galera"):
+                    raise CoordError("coord.taken", "another node holds the permit")
 
     def _pc_bootstrap(self) -> None:
         import pymysql

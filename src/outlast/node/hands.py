@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import pwd
+import subprocess
 from pathlib import Path
 
 from outlast.node import disk
@@ -13,6 +14,9 @@ from outlast.node.supervisor import CONF_DIR, Supervisor, section
 from outlast.node.view import DOWN, MemberView
 from outlast.spec.bundle import BundleMember
 from outlast.spec.program import Program, Step
+
+
+RELOAD_SECONDS = 20.0
 
 
 class StepFailed(Exception):
@@ -67,6 +71,17 @@ def stop(view: MemberView, supervisor: Supervisor) -> None:
     for program in sorted(view.member.programs, key=lambda item: -item.priority):
         if view.state(program.name) not in DOWN:
             supervisor.stop(program.name)
+
+
+def reload(member: BundleMember) -> None:
+    """Raises OSError where the programs did not take their files: they may run with the old ones, so it is repeated."""
+    try:
+        done = subprocess.run(member.reload, check=False, timeout=RELOAD_SECONDS, capture_output=True)
+    except subprocess.TimeoutExpired as error:
+        raise OSError(f"{member.reload[0]} did not end within {RELOAD_SECONDS:g} s") from error
+    if done.returncode:
+        words = (done.stdout + done.stderr).decode(errors="replace").strip().splitlines()
+        raise OSError(f"exit {done.returncode}: {words[-1][:300] if words else ''}")
 
 
 def forget(program: str, supervisor: Supervisor) -> None:

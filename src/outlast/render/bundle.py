@@ -121,8 +121,9 @@ def _file(rendered: RenderedFile, secrets: Mapping[str, str]) -> BundleFile:
 def _digest(on_change: str, files: tuple[BundleFile, ...], described: _Described) -> str:
     parts = [file.digest for file in files if file.on_change == on_change]
     if on_change == "restart":
-        # Probes and setup steps are the agent's business: changing one restarts nothing.
-        parts += [repr(described.programs), repr(described.prepare)]
+        # Probes and steps are the agent's business: changing one restarts nothing. A changed prepare step runs again
+        # beside the running programs (the check of a configuration before its reload, Swift's rings).
+        parts.append(repr(described.programs))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
