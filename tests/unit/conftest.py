@@ -6,9 +6,14 @@ from collections.abc import Mapping
 
 import pytest
 from example_clusters import NAMES, opened, rendered
+from hypothesis import settings
 
 from outlast.pipeline.target import Target
 from outlast.render.tree import NodeTree
+
+# No deadlines: the machine may be busy with labs. Fewer examples than the default keep the ring short.
+settings.register_profile("unit", max_examples=50, deadline=None)
+settings.load_profile("unit")
 
 
 @pytest.fixture(params=NAMES)

@@ -15,7 +15,6 @@ from outlast.node.view import DOWN, MemberView
 from outlast.spec.bundle import BundleMember
 from outlast.spec.program import Program, Step
 
-
 RELOAD_SECONDS = 20.0
 
 
