@@ -97,10 +97,11 @@ class Shown:
         self._sentences = {name: _sentence(answer) for name, answer in answers.items()}
         if self._live:
             self._update()
-        elif time.monotonic() - self._told > 5:
+        elif time.monotonic() - self._told > 10:
             self._told = time.monotonic()
-            for name, sentence in self._sentences.items():
-                self._out.print(f"  {self._elapsed():5.1f} s  {name}: {sentence}")
+            for name, answer in answers.items():
+                if isinstance(answer, Unreachable) or not answer.settled:
+                    self._out.print(f"  {self._elapsed():5.0f} s  {name}: {self._sentences[name][:110]}")
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._phase_begun

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from outlast.spec.bundle import BundleMember
+from outlast.spec.digest import digest
 from outlast.spec.probe import Health
 from outlast.spec.program import Step
 from outlast.spec.snapshot import ProgramState
@@ -96,7 +97,5 @@ class View:
 
 
 def step_digest(step: Step) -> str:
-    """What makes a step the same step: all its fields."""
-    import hashlib
-
-    return hashlib.sha256(repr(step).encode()).hexdigest()[:16]
+    """What makes a step the same step: all that was said of it."""
+    return digest(step)

@@ -11,6 +11,7 @@ import msgspec
 from outlast.plan.plan import MANAGEMENT, Plan
 from outlast.render.tree import NodeTree, RenderedFile, RenderedMember
 from outlast.spec.bundle import Bundle, BundleFile, BundleMember, Peer, encode
+from outlast.spec.digest import digest as stable_digest
 from outlast.spec.probe import Probe
 from outlast.spec.program import Program, Step
 from outlast.spec.secret import PLACEHOLDER, SecretRef
@@ -123,7 +124,7 @@ def _digest(on_change: str, files: tuple[BundleFile, ...], described: _Described
     if on_change == "restart":
         # Probes and steps are the agent's business: changing one restarts nothing. A changed prepare step runs again
         # beside the running programs (the check of a configuration before its reload, Swift's rings).
-        parts.append(repr(described.programs))
+        parts.append(stable_digest(described.programs))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

@@ -90,7 +90,9 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         programs=(
             # mariadbd itself becomes mysql (user= in its configuration); the start script needs the bootstrap flag.
             Program("galera", (f"{LIBRARY}/galera-start",), stop_seconds=60, priority=10, respawn=False),
-            Program("galera-responder", (*responder, "--socket", SOCKET), stop_seconds=2, priority=11),
+            # A donor serves on (IST and mariabackup do not block it). Were it taken out, the first joiner of a new
+            # cluster would take the only member away from everybody who has just begun to use it.
+            Program("galera-responder", (*responder, "--socket", SOCKET, "--donor-ok"), stop_seconds=2, priority=11),
         ),
         setup=_setup(plan),
         probes=(Probe("wsrep", path=SOCKET),),

@@ -106,6 +106,9 @@ def _config(plan: Plan, member: Member) -> Ini:
         },
         "conductor": {"workers": plan.option("nova", "conductor_workers")},
     }
+    # The first look for new computes comes up to this many seconds after a start; Nova's default of 60 spreads the
+    # load of many computes, which these few schedulers are not.
+    sections["DEFAULT"] = {**sections["DEFAULT"], "periodic_fuzzy_delay": 1}
     return Ini(sections, oslo="nova")
 
 
