@@ -37,7 +37,7 @@ unit: venv ## the unit ring; needs no root
 .PHONY: lint
 lint: venv ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check --quiet src tests scripts
-	@$(BIN)/ruff format --quiet --check src tests scripts
+	@$(BIN)/ruff format --quiet --check src tests scripts bench bench
 	@$(BIN)/mypy --no-error-summary
 	@told=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$told"; exit 1; }
 	@echo "lint: ruff, mypy and import-linter found nothing"
@@ -49,7 +49,7 @@ lock: venv ## requirements.lock from pyproject.toml (LOCK_ARGS=--upgrade for new
 	@echo "requirements.lock: $$(grep -c == requirements.lock) packages; scripts/lock is for the node's environments"
 
 .PHONY: golden
-golden: venv ## tests/golden anew: the shipped lab file, planned and rendered; look at the diff
+golden: venv ## tests/golden anew: the examples, planned and rendered; look at the diff
 	@$(BIN)/python scripts/golden.py
 
 .PHONY: reference
@@ -58,11 +58,11 @@ reference: venv ## docs/reference anew, from the models, the services and the ru
 
 .PHONY: bench-up
 bench-up: root tools ## a lab of its own, up and down again: seconds and MiB beside the targets (as root)
-	@$(BIN)/python scripts/bench_up.py
+	@$(BIN)/python bench/up.py
 
 .PHONY: bench-plan
 bench-plan: venv ## plan and render for 1,000 nodes: seconds and MiB beside the targets
-	@$(BIN)/python scripts/bench_plan.py
+	@$(BIN)/python bench/plan_1000.py
 
 .PHONY: root test-tools
 root:
