@@ -12,7 +12,7 @@ from outlast.spec.command import Output
 
 OPENSTACK = "/opt/openstack/bin/openstack"
 
-# Runs in the client node with the system's Python: one process for the whole wait, a line for each thing that came true.
+# Runs in the client node with the system's Python: one process for the whole wait, a line for each thing come true.
 _WAIT = """
 import json, sys, time, urllib.request
 order = json.load(sys.stdin)
