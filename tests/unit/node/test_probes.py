@@ -1,0 +1,208 @@
+"""Every kind of probe that speaks plainly, against real servers on loopback: good, wrong, silent, gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from outlast.node.probes import Answer, ask
+from outlast.spec.probe import Probe
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+LIMIT = 0.3
+
+
+@contextlib.asynccontextmanager
+async def serving(talk: Talk) -> AsyncIterator[int]:
+    """A server on a free port; every connection is closed after `talk`."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await talk(reader, writer)
+            await writer.drain()
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+def says(answer: bytes) -> Talk:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        writer.write(answer)
+
+    return talk
+
+
+async def hangs(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accepts and says nothing, until the other side gives up."""
+    while await reader.read(4096):
+        pass
+
+
+async def in_pieces(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An answer as the network may cut it."""
+    for piece in (
+        b"HTTP/1.1 200 OK\r\n",
+        b"\r\n",
+        b"Zookeeper version: 3.9\n",
+        b"Mode: fol",
+        b"lower\n",
+        b"VERS",
+        b"ION 1",
+    ):
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+async def closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accepts and hangs up."""
+
+
+def probed(talk: Talk, kind: str, **more: object) -> Answer:
+    async def go() -> Answer:
+        async with serving(talk) as port:
+            return await ask(Probe(kind, "127.0.0.1", port, timeout=LIMIT, **more), {})  # type: ignore[arg-type]
+
+    return asyncio.run(go())
+
+
+def http(status: str, body: bytes = b"") -> Talk:
+    return says(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+OVSDB = b'{"error":null,"id":1,"result":["_Server","OVN_Northbound"]}'
+
+
+@pytest.mark.parametrize(
+    ("talk", "kind", "more", "good", "words"),
+    [
+        (http("200 OK"), "http", {}, True, "status 200"),
+        (http("300 Multiple Choices"), "http", {}, True, "status 300"),
+        (http("503 Service Unavailable"), "http", {}, False, "status 503"),
+        (http("200 OK"), "http", {"statuses": (401,)}, False, "status 200"),
+        (http("200 OK", b"all fine"), "http", {"contains": "fine"}, True, "status 200"),
+        (http("200 OK", b"oh no"), "http", {"contains": "fine"}, False, "without 'fine'"),
+        (says(b"SSH-2.0-OpenSSH\r\n"), "http", {}, False, "no HTTP status"),
+        (says(b"\xff\xfe\x00garbage"), "http", {}, False, "no HTTP status"),
+        (closes, "http", {}, False, "http 127.0.0.1"),
+        (says(b"x" * 200_000), "http", {}, False, "http 127.0.0.1"),
+        (closes, "tcp", {}, True, "connected"),
+        (says(b"Zookeeper version: 3.9\nMode: leader\n"), "zookeeper", {}, True, "Zookeeper version"),
+        (says(b"Zookeeper version: 3.9\nMode: follower\n"), "zookeeper", {}, True, "Zookeeper version"),
+        (says(b"This ZooKeeper instance is not currently serving requests\n"), "zookeeper", {}, False, "not currently"),
+        (says(b""), "zookeeper", {}, False, "answered b''"),
+        (closes, "zookeeper", {}, False, "zookeeper 127.0.0.1"),
+        (in_pieces, "http", {"contains": "Mode: follower"}, True, "status 200"),
+        (in_pieces, "zookeeper", {}, True, "HTTP/1.1"),
+        (says(b"VERSION 1.6.38\r\n"), "memcached", {}, True, "VERSION 1.6.38"),
+        (says(b"ERROR\r\n"), "memcached", {}, False, "ERROR"),
+        (says(OVSDB), "ovsdb", {"contains": "OVN_Northbound"}, True, "result"),
+        (says(OVSDB), "ovsdb", {"contains": "OVN_Southbound"}, False, "answered"),
+        *((hangs, kind, {}, False, "no answer within 0.3 s") for kind in ("http", "zookeeper", "memcached", "ovsdb")),
+    ],
+)
+def test_answers(talk: Talk, kind: str, more: dict[str, object], good: bool, words: str) -> None:
+    begun = time.monotonic()
+    answer = probed(talk, kind, **more)
+    assert (answer.good, words in answer.sentence) == (good, True), answer
+    assert answer.took <= time.monotonic() - begun
+    assert begun <= answer.at <= time.monotonic()
+    assert "\n" not in answer.sentence[:1]
+
+
+def test_an_answer_that_drips_is_no_answer() -> None:
+    """Bytes that come are not an answer: the time-out counts from the question, not from the last byte."""
+
+    async def drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    answer = probed(drips, "http")
+    assert not answer.good
+    assert LIMIT * 0.9 <= answer.took < LIMIT * 5
+
+
+@pytest.mark.parametrize("kind", ["http", "tcp", "zookeeper", "memcached", "ovsdb"])
+def test_a_closed_port_is_named(kind: str) -> None:
+    async def go() -> Answer:
+        async with serving(closes) as port:
+            pass
+        return await ask(Probe(kind, "127.0.0.1", port, timeout=LIMIT), {})
+
+    answer = asyncio.run(go())
+    assert not answer.good
+    assert answer.sentence.startswith(f"{kind} 127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("script", "contains", "good", "words"),
+    [
+        ("print('Status: active')", "Status:", True, "Status: active"),
+        ("print('Status: active')", "", True, "Status: active"),
+        ("pass", "", True, "exit 0"),
+        ("print('nothing')", "Status:", False, "without 'Status:'"),
+        (
+            "raise SystemExit('cannot connect')",
+            "",
+            False,
+            "exit 1: cannot",
+        ),
+        ("import sys; sys.stdin.read(); print('end')", "", True, "end"),
+    ],
+)
+def test_commands(script: str, contains: str, good: bool, words: str) -> None:
+    probe = Probe("command", argv=(sys.executable, "-I", "-S", "-c", script), contains=contains, timeout=20)
+    answer = asyncio.run(ask(probe, {}))
+    assert (answer.good, words in answer.sentence) == (good, True), answer
+
+
+def test_a_hung_command_is_killed() -> None:
+    answer = asyncio.run(ask(Probe("command", argv=("/bin/sleep", "600"), timeout=LIMIT), {}))
+    assert not answer.good
+    assert "no answer within 0.3 s" in answer.sentence
+    assert answer.took < 10
+
+
+def test_a_command_that_is_not_there() -> None:
+    answer = asyncio.run(ask(Probe("command", argv=("/no/such/program",), timeout=5), {}))
+    assert not answer.good
+    assert "/no/such/program" in answer.sentence
+
+
+@pytest.mark.parametrize(
+    ("states", "good", "words"),
+    [({"x": "RUNNING"}, True, "x is RUNNING"), ({"x": "FATAL"}, False, "x is FATAL"), ({}, False, "x is ABSENT")],
+)
+def test_process(states: dict[str, str], good: bool, words: str) -> None:
+    answer = asyncio.run(ask(Probe("process", path="x"), states))
+    assert (answer.good, answer.sentence) == (good, words)
+
+
+@pytest.mark.parametrize("kind", ["sql", "amqp"])
+@pytest.mark.parametrize(("talk", "limit"), [(closes, 3.0), (says(b"not this protocol at all, sorry\r\n" * 9), 3.0)])
+def test_logins_fail_in_words(kind: str, talk: Talk, limit: float) -> None:
+    pytest.importorskip({"sql": "pymysql", "amqp": "amqp"}[kind])
+
+    async def go() -> Answer:
+        async with serving(talk) as port:
+            return await ask(Probe(kind, "127.0.0.1", port, path="db", user="u", secret="s", timeout=limit), {})
+
+    answer = asyncio.run(go())
+    assert not answer.good
+    assert answer.sentence
+    assert "s3cret" not in answer.sentence
