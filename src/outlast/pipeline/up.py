@@ -20,6 +20,7 @@ from outlast.lab.preflight import preflight
 from outlast.observe.collect import Answer, Unreachable
 from outlast.pipeline.bundles import bundles
 from outlast.pipeline.client import await_cloud
+from outlast.pipeline.hosts import prepare
 from outlast.pipeline.progress import Progress
 from outlast.pipeline.target import NOTE, Target
 from outlast.rollout.rollout import Rollout, roll
@@ -45,14 +46,19 @@ class Report:
 async def up(target: Target, progress: Progress, *, host_access: bool = False, deadline: float = 900.0) -> Report:
     """Raises MachineError, ImageError, LabError, RemoteError or RolloutError; run it again to continue."""
     report = Report()
-    check_machine(target)
+    if target.is_lab:
+        check_machine(target)
     with only_one(target):
-        with _phase(report, progress, "image"):
-            image = await asyncio.to_thread(build_image, progress)
-        with _phase(report, progress, "lab"):
-            await asyncio.to_thread(build_lab, target, image.root)
-            if host_access:
-                _connect_host(target)
+        if target.is_lab:
+            with _phase(report, progress, "image"):
+                image = await asyncio.to_thread(build_image, progress)
+            with _phase(report, progress, "lab"):
+                await asyncio.to_thread(build_lab, target, image.root)
+                if host_access:
+                    _connect_host(target)
+        else:
+            with _phase(report, progress, "hosts"):
+                await prepare(target)
         with _phase(report, progress, "cluster"):
             report.rollout = await _roll(target, progress, report, deadline)
     return report

@@ -25,6 +25,10 @@ def down(target: Target, keep_secrets: bool = False) -> Mapping[str, object]:
 
     Raises InputError while an `up` works on it, LabError where something could not be removed.
     """
+    if not target.is_lab:
+        raise InputError(
+            "down.hosts", f"{target.path} names real hosts; `down` removes labs only, hosts stay as they are"
+        )
     with only_one(target):
         note = target.state_dir / NOTE
         note.unlink(missing_ok=True)

@@ -35,6 +35,7 @@ BASE_PACKAGES: tuple[str, ...] = (
     "procps",
     "python3",
     "python3-venv",
+    "openssh-server",
     "rsync",
     "socat",
     "tcpdump",
