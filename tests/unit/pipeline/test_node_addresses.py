@@ -75,6 +75,7 @@ OTHERS: Mapping[tuple[str, str, str], str] = {
     ("galera", "/etc/mysql/mariadb.conf.d/99-outlast.cnf", "[mariadbd] wsrep_cluster_address"): PEERS["galera"],
     ("zookeeper", "/etc/outlast/zookeeper/zoo.cfg", r"\[\] server\.\d+"): PEERS["zookeeper"],
     (".*", ".*", "[DEFAULT] transport_url"): PEERS["rabbitmq"],
+    ("nova-compute", "needs", "amqp"): PEERS["rabbitmq"],
     ("rabbitmq", "/etc/rabbitmq/rabbitmq.conf", r"\[\] cluster_formation.classic_config.nodes.\d+"): PEERS["rabbitmq"],
     ("rabbitmq", "env", "rabbitmq RABBITMQ_NODENAME"): PEERS["rabbitmq"],
     ("swift", "/etc/swift/rsyncd.conf", "[] hosts allow"): PEERS["swift"],
