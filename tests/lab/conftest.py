@@ -6,8 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import labs
 import pytest
 
 BUSYBOX = Path("/bin/busybox")
@@ -40,11 +42,28 @@ def small_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def image_root() -> Path:
-    """The root of the real node image; built first, which takes minutes, if the cache does not have it."""
-    from outlast.lab.image.build import build, default_cache
-    from outlast.lab.image.recipe import load_recipe
+    """The root of the very image that `up` takes; built first, which takes minutes, if the cache does not have it."""
+    from outlast.pipeline.progress import Silent
+    from outlast.pipeline.up import build_image
 
-    def progress(line: str) -> None:
-        sys.stderr.write(f"{line}\n")
+    class Told(Silent):
+        def say(self, sentence: str) -> None:
+            sys.stderr.write(f"{sentence}\n")
 
-    return build(load_recipe(), default_cache(), progress=progress).root
+    return Path(labs.IMAGE) if labs.IMAGE else build_image(Told()).root
+
+
+@pytest.fixture(scope="module")
+def new_lab(image_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], labs.Cluster]]:
+    """Makes a cluster file (label, body) with a name of its own; whatever came of it is removed after the module."""
+    made: list[labs.Cluster] = []
+
+    def make(label: str, body: str) -> labs.Cluster:
+        cluster = labs.Cluster(tmp_path_factory.mktemp(label), label)
+        cluster.write(body)
+        made.append(cluster)
+        return cluster
+
+    yield make
+    for cluster in made:
+        cluster.remove()

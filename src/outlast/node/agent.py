@@ -354,13 +354,15 @@ def pending_step(view: MemberView) -> Step | None:
 def _state(member: MemberView, action: Action) -> MemberState:
     converged = member.up and member.started == member.member.restart_digest and not member.stale_files
     setup = all(step_digest(step) in member.steps_done for step in member.member.setup)
-    phase = (
-        "settled" if action.final else "running" if member.up else action.kind if action.kind != "none" else "waiting"
-    )
+    phase = "settled" if action.final else "refused" if action.code == "member.refused" else _phase(member, action)
     sentence = action.sentence if not action.final else member.health.sentence
     return MemberState(
         member.member.service, member.health, phase, sentence, converged, setup, tuple(member.programs.values())
     )
+
+
+def _phase(member: MemberView, action: Action) -> str:
+    return "running" if member.up else action.kind if action.kind != "none" else "waiting"
 
 
 def held(vips: tuple[str, ...]) -> tuple[str, ...]:

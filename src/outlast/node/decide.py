@@ -43,6 +43,9 @@ def decide(view: View) -> tuple[Action, ...]:
     return strangers + tuple(member_action(member, view.now) for member in view.members)
 
 
+CHECK = "check"
+"""Name of the prepare steps that ask a program whether it would take its new configuration."""
+
 QUICK = frozenset({"files", "sections", "stop", "reload"})
 """Actions done on the spot. One that fails waits like everything else: a member must not starve the others."""
 
@@ -142,7 +145,9 @@ def _step_action(view: MemberView, step: Step, now: float) -> Action:
     attempt = view.attempts.get(step.name)
     wait = _backoff(attempt, now)
     if attempt and wait > 0:
-        return _wait(name, "step.backoff", f"{step.name} failed ({attempt.reason}), again in {wait:.1f} s")
+        # Once may be a busy machine; a second time it is the configuration, and whoever waits for it should know.
+        code = "member.refused" if step.name == CHECK and attempt.failures > 1 else "step.backoff"
+        return _wait(name, code, f"{step.name} failed ({attempt.reason}), again in {wait:.1f} s")
     return Action("step", name, "step.run", f"running {step.name} for {name}", step=step)
 
 

@@ -124,7 +124,8 @@ async def settle(
 ) -> None:
     """Waits until the nodes run their bundles and their members are well, except the `added` (node, service).
 
-    Without `added`, every VIP must have one holder too. Raises RolloutError after `deadline` seconds.
+    Without `added`, every VIP must have one holder too. Raises RolloutError after `deadline` seconds, and as soon as a
+    program says that it would not take its new configuration.
     """
     until = time.monotonic() + deadline
     while True:
@@ -133,6 +134,8 @@ async def settle(
         waiting = [node for node in nodes if not _is_well(answers[node], new[node], added or frozenset())]
         if not waiting and (added is not None or not _homeless(new, answers)):
             return
+        if refused := _refused(nodes, answers, new):
+            raise RolloutError("rollout.config-refused", f"{refused}. What runs goes on as before")
         if time.monotonic() > until:
             reasons = "; ".join(f"{node}: {_reason(answers[node])}" for node in waiting)
             reasons = reasons or f"VIP {', '.join(_homeless(new, answers))} has not exactly one holder"
@@ -140,6 +143,18 @@ async def settle(
                 "rollout.not-well", f"not well after {deadline:.0f} s: {reasons}. Run it again to continue"
             )
         await asyncio.sleep(POLL)
+
+
+def _refused(nodes: tuple[str, ...], answers: Mapping[str, Answer], new: Mapping[str, Bundle]) -> str:
+    """Who refuses what it was handed, and why; "" when nobody does."""
+    for node in nodes:
+        answer = answers[node]
+        if isinstance(answer, Unreachable) or answer.bundle != new[node].digest:
+            continue
+        for state in answer.members:
+            if state.phase == "refused":
+                return f"{state.service} on {node}: {state.sentence}"
+    return ""
 
 
 def _is_well(answer: Answer, bundle: Bundle, added: frozenset[tuple[str, str]]) -> bool:

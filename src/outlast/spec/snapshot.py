@@ -23,7 +23,8 @@ class ProgramState:
 class MemberState:
     """One member: its health, its programs and whether it runs what the bundle asks for.
 
-    phase: waiting, preparing, starting, running, stopping, settled (healthy, converged, setup done).
+    phase: waiting, preparing, starting, running, stopping, settled (healthy, converged, setup done), or refused (its
+    program does not take the new configuration; the old one goes on where it runs).
     """
 
     service: str

@@ -10,6 +10,8 @@ wsrep_sync_wait is left alone: whether a read must see what was written elsewher
 
 from __future__ import annotations
 
+import hashlib
+
 from outlast.plan.plan import Member, Plan
 from outlast.services.contract import Service
 from outlast.services.galera import facts
@@ -56,7 +58,7 @@ SOCKET = "/run/mysqld/mysqld.sock"
 PROVIDER = "/usr/lib/galera/libgalera_smm.so"
 CONFIG = "/etc/mysql/mariadb.conf.d/99-outlast.cnf"
 LIBRARY = "/usr/local/lib/outlast"
-SCRIPTS = ("galera-seed", "galera-position", "galera-start", "galera-notify", "galera-schema")
+SCRIPTS = ("galera-seed", "galera-position", "galera-start", "galera-notify", "galera-schema", "galera-check")
 
 
 def describe(plan: Plan, member: Member) -> MemberSpec:
@@ -86,6 +88,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
                 timeout=120.0,
                 unless=("test", "-d", facts.DATA),
             ),
+            _check(plan, member),
         ),
         programs=(
             # mariadbd itself becomes mysql (user= in its configuration); the start script needs the bootstrap flag.
@@ -104,6 +107,14 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             ("members", ",".join(other.node for other in plan.members_of("galera"))),
         ),
     )
+
+
+def _check(plan: Plan, member: Member) -> Step:
+    """The server itself reads its new configuration before the running one is stopped for it."""
+    wanted = repr((_config(plan, member), plan.overrides.get("galera")))
+    # The digest makes the step run again for every new configuration.
+    digest = hashlib.sha256(wanted.encode()).hexdigest()
+    return Step("check", (f"{LIBRARY}/galera-check",), env=(("OUTLAST_CONFIGURATION", digest),), timeout=30.0)
 
 
 def _setup(plan: Plan) -> tuple[Step, ...]:
@@ -216,6 +227,7 @@ def evs(timing: Timing) -> dict[str, str]:
 def _variables(plan: Plan) -> dict[str, object]:
     return {
         "base": facts.BASE,
+        "config": CONFIG,
         "data": facts.DATA,
         "run": facts.RUN,
         "socket": SOCKET,

@@ -5,11 +5,13 @@ Khepri is what makes the return after any outage automatic: a majority is enough
 
 from __future__ import annotations
 
+import hashlib
+
 from outlast.plan.plan import Member, Plan
 from outlast.services.contract import Service
-from outlast.spec.file import Directory, File, Ini, Scalar, Text
+from outlast.spec.file import Directory, File, Ini, Scalar, Template, Text
 from outlast.spec.probe import Probe
-from outlast.spec.program import Program
+from outlast.spec.program import Program, Step
 from outlast.spec.secret import SecretRef
 from outlast.spec.service import MemberSpec, Option, Port, ServiceSpec
 
@@ -29,6 +31,8 @@ SPEC = ServiceSpec(
     quorum=True,
 )
 HOME = "/var/lib/rabbitmq"
+CONFIG = "/etc/rabbitmq/rabbitmq.conf"
+CHECK = "/usr/local/lib/outlast/rabbitmq-check"
 ACCOUNT = "rabbitmq"
 USER = "openstack"
 FEATURE_FLAGS = (
@@ -55,11 +59,13 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             Directory("/var/log/rabbitmq", 0o750, ACCOUNT, ACCOUNT),
         ),
         files=(
-            File("/etc/rabbitmq/rabbitmq.conf", Ini({"": _config(plan, address)}), 0o640, ACCOUNT, ACCOUNT),
+            File(CONFIG, Ini({"": _config(plan, address)}), 0o640, ACCOUNT, ACCOUNT),
             File("/etc/rabbitmq/advanced.config", Text(_kernel(plan, address))),
             File("/etc/rabbitmq/enabled_plugins", Text("[].\n")),
             File(f"{HOME}/.erlang.cookie", Text(f"{cookie}"), 0o400, ACCOUNT, ACCOUNT),
+            File(CHECK, Template("rabbitmq", "rabbitmq-check.sh.j2", {"config": CONFIG}), 0o755, on_change="none"),
         ),
+        prepare=(_check(plan, address),),
         programs=(_program(plan, member),),
         probes=(
             Probe(
@@ -103,6 +109,14 @@ def _config(plan: Plan, address: str) -> dict[str, Scalar | tuple[str, ...]]:
         "log.console.formatter": "plaintext",
         "log.file": False,
     }
+
+
+def _check(plan: Plan, address: str) -> Step:
+    """The broker's own reader takes its new configuration before the running broker is stopped for it."""
+    wanted = repr((_config(plan, address), plan.overrides.get("rabbitmq")))
+    # The digest makes the step run again for every new configuration.
+    digest = hashlib.sha256(wanted.encode()).hexdigest()
+    return Step("check", (CHECK,), env=(("OUTLAST_CONFIGURATION", digest),), timeout=30.0)
 
 
 def _kernel(plan: Plan, address: str) -> str:

@@ -1,0 +1,275 @@
+"""Labs of the tests' own: a cluster file under a name nobody else uses, verbs through the real command, a sure end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from outlast.errors import OutlastError
+from outlast.lab import ownership
+from outlast.lab.processes import MARK_VARIABLE
+from outlast.lab.state import place
+from outlast.observe.collect import Answer, Unreachable, collect
+from outlast.pipeline.target import Target, open_target
+from outlast.pipeline.verbs import all_events
+from outlast.record.events import Event
+from outlast.spec.snapshot import GaleraFact, MemberState
+
+T = TypeVar("T")
+
+POLL = 0.1
+"""Seconds between two looks at a condition."""
+
+NETWORKS = """
+networks:
+  management: {cidr: 10.60.0.0/24}
+  control-data: {cidr: 10.61.0.0/24}
+  tunnel: {cidr: 10.62.0.0/24}
+  external: {cidr: 10.63.0.0/24, gateway: 10.63.0.1, pool: [10.63.0.100, 10.63.0.199]}
+"""
+"""The same in every lab: labs are cut off from each other."""
+
+VIPS = """
+vips:
+  external: {address: 10.60.0.250}
+  internal: {address: 10.61.0.250}
+"""
+
+# Where a developer names a root in $OUTLAST_TEST_IMAGE, no image is built for an unfinished recipe.
+IMAGE = os.environ.get("OUTLAST_TEST_IMAGE", "")
+_COMMAND = ("-m", "outlast.cli.main")
+_WITH_IMAGE = (
+    "-c",
+    "import os, pathlib\n"
+    "import outlast.pipeline.up as up\n"
+    "from outlast.lab.image.build import GUEST, Image\n"
+    "root = pathlib.Path(os.environ['OUTLAST_TEST_IMAGE'])\n"
+    "up.build_image = lambda progress: Image(root, 'given', root / GUEST)\n"
+    "from outlast.cli.main import main\n"
+    "main()",
+)
+
+
+def until(condition: Callable[[], T], seconds: float, what: str | Callable[[], object], poll: float = POLL) -> T:
+    """The condition's value as soon as it is true. Fails with `what` (words, or a call that finds some) in the end."""
+    end = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > end:
+            words = what() if callable(what) else what
+            raise AssertionError(f"not within {seconds:g} s: {words}")
+        time.sleep(poll)
+
+
+class Cluster:
+    """One lab: its file, the command, and eyes that look past the command."""
+
+    def __init__(self, folder: Path, label: str, name: str = "") -> None:
+        self.name = name or f"t-{label}-{uuid.uuid4().hex[:5]}"
+        self.path = folder / f"{self.name}.yaml"
+
+    # --- the file and the command --------------------------------------------------------------------------------
+
+    def write(self, body: str) -> None:
+        self.path.write_text(f"cluster: {self.name}\n{body}")
+
+    def argv(self, *words: str) -> list[str]:
+        return [sys.executable, *(_WITH_IMAGE if IMAGE else _COMMAND), *words]
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """The command in the background, for this cluster."""
+        return subprocess.Popen(
+            self.argv(*words, "-f", str(self.path)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(
+        self, *words: str, status: int = 0, timeout: float = 300.0, options: Sequence[str] = (), file: bool = True
+    ) -> str:
+        """The command to its end; what it printed. Fails when it ends with another exit status."""
+        done = subprocess.run(
+            self.argv(*words, *(["-f", str(self.path)] if file else []), *options),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            env={**os.environ, "OUTLAST_CLUSTER": str(self.path)},
+        )
+        assert done.returncode == status, f"outlast {' '.join(words)}: exit {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    def up(self, timeout: float = 300.0) -> dict[str, Any]:
+        """`up --json` to its end: its report."""
+        report: dict[str, Any] = json.loads(self.run("up", "--json", timeout=timeout))
+        return report
+
+    # --- eyes ----------------------------------------------------------------------------------------------------
+
+    @property
+    def target(self) -> Target:
+        return open_target(self.path)
+
+    def answers(self) -> Mapping[str, Answer]:
+        """What every node's agent says now; a node without power has no answer."""
+
+        async def ask() -> Mapping[str, Answer]:
+            return await collect(self.target.connectors())
+
+        return asyncio.run(ask())
+
+    def members(self, service: str) -> dict[str, MemberState]:
+        """The members of a service whose agents answer, by node."""
+        return {
+            node: state
+            for node, answer in self.answers().items()
+            if not isinstance(answer, Unreachable)
+            for state in answer.members
+            if state.service == service
+        }
+
+    def unsettled(self) -> list[str]:
+        """What is not as the bundles say and well, in words."""
+        found = []
+        for node, answer in self.answers().items():
+            if isinstance(answer, Unreachable):
+                found.append(f"{node}: {answer.reason}")
+                continue
+            found += [f"{one.service} on {node}: {one.sentence}" for one in answer.members if one.phase != "settled"]
+            if not answer.members:
+                found.append(f"{node}: {answer.sentence}")
+        return found
+
+    def await_settled(self, seconds: float) -> float:
+        """Waits until every member of every node is well; the seconds it took."""
+        begun = time.monotonic()
+        until(lambda: not self.unsettled(), seconds, self.unsettled)
+        return time.monotonic() - begun
+
+    def galera(self) -> dict[str, GaleraFact]:
+        """What each node knows of its own database."""
+        return {
+            node: answer.galera
+            for node, answer in self.answers().items()
+            if not isinstance(answer, Unreachable) and answer.galera is not None
+        }
+
+    def programs(self) -> dict[tuple[str, str], tuple[int, float]]:
+        """Pid and start time of every program that runs."""
+        return {
+            (node, program.name): (program.pid, program.started)
+            for node, answer in self.answers().items()
+            if not isinstance(answer, Unreachable)
+            for member in answer.members
+            for program in member.programs
+            if program.pid
+        }
+
+    def events(self, node: str = "", service: str = "", after: float = 0.0) -> list[Event]:
+        return [event for event in asyncio.run(all_events(self.target, node, service)) if event.at > after]
+
+    def holders(self, vip: str) -> list[str]:
+        """Nodes whose kernel has the address, asked in their network namespaces and not by their agents."""
+        return [node for node in self.powered() if f"inet {vip}/" in self.inside(node, "ip", "-o", "addr")]
+
+    def powered(self) -> list[str]:
+        return [node for node, state in self.target.lab.status().nodes.items() if state == "on"]
+
+    # --- hands ---------------------------------------------------------------------------------------------------
+
+    def entry(self, node: str, *argv: str) -> list[str]:
+        return [*self.target.lab.enter_argv(node), *argv]
+
+    def inside(self, node: str, *argv: str, given: str = "", timeout: float = 60.0, check: bool = True) -> str:
+        """A command on a node; its output and complaints."""
+        done = subprocess.run(
+            self.entry(node, *argv),
+            input=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{argv} on {node}: exit {done.returncode}\n{done.stdout}")
+        return done.stdout
+
+    @contextmanager
+    def running(self, node: str, *argv: str, given: str = "") -> Iterator[subprocess.Popen[str]]:
+        """A command on a node while the block lasts; it is killed at the end if it still runs."""
+        process = subprocess.Popen(
+            self.entry(node, *argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            if process.stdin:
+                with suppress(BrokenPipeError):
+                    process.stdin.write(given)
+                    process.stdin.close()
+                process.stdin = None
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+    def sql(self, node: str, statement: str, *, check: bool = True, timeout: float = 20.0) -> str:
+        """Rows as lines, asked by the node's own socket."""
+        argv = ("mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--batch", "--skip-column-names")
+        return self.inside(node, *argv, given=statement, check=check, timeout=timeout).strip()
+
+    def poweroff(self, *nodes: str) -> None:
+        """The plugs of all these nodes at once."""
+        _all(self.target.lab.poweroff, nodes)
+
+    def poweron(self, *nodes: str) -> None:
+        for node in nodes:
+            self.target.lab.poweron(node)
+
+    def remove(self) -> None:
+        """`down`, and a look of our own at whether anything is left."""
+        state_dir = self.target.state_dir
+        with suppress(AssertionError, subprocess.TimeoutExpired):
+            self.run("down", timeout=120)
+        try:
+            left = [*ownership.leftovers(state_dir), *_traces(place(state_dir).lab_id, state_dir)]
+        finally:
+            with suppress(OutlastError):
+                ownership.destroy(state_dir)
+        assert left == [], f"`down` left {left}"
+
+
+def _all(act: Callable[[str], None], nodes: Iterable[str]) -> None:
+    """One thread per node, so that all go at the same moment."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    names = tuple(nodes)
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(act, names))
+
+
+def _traces(lab_id: str, state_dir: Path) -> list[str]:
+    """Namespaces, loop devices, links and processes of a lab, found without any of the product's own code."""
+    found = [str(path) for folder in ("/run/netns", "/sys/class/net") for path in Path(folder).glob(f"*{lab_id}*")]
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with suppress(OSError):
+            found += [str(path)] if str(state_dir) in path.read_text() else []
+    mark = f"{MARK_VARIABLE}={lab_id}".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            found += [str(path.parent)] if mark in path.read_bytes().split(b"\0") else []
+    return found
