@@ -126,7 +126,7 @@ def founding(peer_answers: str, tmp: Any, polls: int = 2) -> str:
     tools = {
         "ovsdb-client": f"printf '%s' '{peer_answers}'; [ -n '{peer_answers}' ]",
         # Under sudo or not, a real one is never reached: these directories come first.
-        "ovsdb-tool": 'echo "$@"; for last; do :; done; case "$*" in *create-cluster*) f=$3;; *) f=$2;; esac; echo x >"$f"',
+        "ovsdb-tool": 'echo "$@"; case "$*" in *create-cluster*) f=$3;; *) f=$2;; esac; echo x >"$f"',
         "ovsdb-server": "exit 0",
         "ovn-appctl": "exit 1",
         "sync": "exit 0",

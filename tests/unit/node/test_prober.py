@@ -1,0 +1,178 @@
+"""Health from answers: patience with the well, none with the new; and a cycle that never waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from outlast.node import prober
+from outlast.node.prober import EAGER, PATIENCE, Prober
+from outlast.node.probes import Answer
+from outlast.spec.probe import Probe
+
+PROBE = Probe("tcp", "10.0.0.1", 1, interval=2.0)
+KEY = ("thing", "digest", 0)
+
+
+class World:
+    """A clock that stands still until told, and answers told beforehand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        self.good = True
+        self.asked = 0
+        self.woken = 0
+        self.hold: asyncio.Event | None = None
+        monkeypatch.setattr(prober, "ask", self.ask)
+        monkeypatch.setattr(prober.time, "monotonic", lambda: self.now)
+        self.prober = Prober(self.wake)
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    async def ask(self, probe: Probe, processes: Mapping[str, str]) -> Answer:
+        self.asked += 1
+        if self.hold:
+            await self.hold.wait()
+        return Answer(self.good, "fine" if self.good else "refused", self.now)
+
+    async def cycle(self, good: bool, seconds: float = 10.0) -> None:
+        """One look of the agent after `seconds`, and the answer to it."""
+        self.good = good
+        self.now += seconds
+        self.prober.refresh({KEY: PROBE}, {})
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    @property
+    def health(self) -> str:
+        return self.prober.health("thing", [KEY]).status
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("answers", "status"),
+    [
+        ("", "starting"),
+        ("g", "ok"),
+        ("b", "starting"),
+        ("b" * 50, "starting"),
+        ("bbg", "ok"),
+        ("g" + "b" * (PATIENCE - 1), "ok"),
+        ("g" + "b" * PATIENCE, "failed"),
+        ("g" + "b" * 9, "failed"),
+        ("gbgbgbgb", "ok"),
+        ("gbbg", "ok"),
+        ("gbbgb", "ok"),
+    ],
+)
+def test_health(world: World, answers: str, status: str) -> None:
+    async def go() -> None:
+        for answer in answers:
+            await world.cycle(answer == "g")
+
+    asyncio.run(go())
+    assert world.health == status
+    if status == "failed":
+        assert world.prober.health("thing", [KEY]).sentence == "refused"
+
+
+def test_a_member_is_as_well_as_its_worst_probe(world: World) -> None:
+    keys = [("thing", "digest", number) for number in range(3)]
+    good = {keys[0]: True, keys[1]: False, keys[2]: True}
+    probes = {key: Probe("tcp", "10.0.0.1", number) for number, key in enumerate(keys)}
+
+    async def ask(probe: Probe, processes: Mapping[str, str]) -> Answer:
+        return Answer(good[keys[probe.port]], f"probe {probe.port}", world.now)
+
+    async def cycle() -> None:
+        world.now += 10
+        world.prober.refresh(probes, {})
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    async def go() -> None:
+        await cycle()
+        assert world.prober.health("thing", keys).status == "starting"
+        good[keys[1]] = True
+        await cycle()
+        assert world.prober.health("thing", keys).status == "ok"
+        good[keys[2]] = False
+        for _ in range(PATIENCE):
+            await cycle()
+        found = world.prober.health("thing", keys)
+        assert (found.status, found.sentence) == ("failed", "probe 2")
+
+    prober.ask = ask  # the fixture's monkeypatch puts the real one back
+    asyncio.run(go())
+
+
+def test_a_member_without_probes_is_well(world: World) -> None:
+    assert world.prober.health("thing", []).status == "ok"
+
+
+def test_questions_come_at_their_interval_and_sooner_when_it_is_bad(world: World) -> None:
+    async def go() -> None:
+        await world.cycle(True)
+        await world.cycle(True, PROBE.interval - 0.1)
+        assert world.asked == 1, "too early"
+        await world.cycle(False, 0.101)
+        assert world.asked == 2
+        await world.cycle(False, EAGER - 0.1)
+        assert world.asked == 2
+        await world.cycle(False, 0.101)
+        assert world.asked == 3
+
+    asyncio.run(go())
+
+
+def test_a_cycle_waits_for_no_answer_and_asks_once_at_a_time(world: World) -> None:
+    async def go() -> None:
+        world.hold = asyncio.Event()
+        for _ in range(5):
+            await world.cycle(True)
+        assert world.asked == 1
+        assert world.health == "starting"
+        assert world.prober.asked(KEY).at == 0.0
+        world.hold.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert world.health == "ok"
+
+    asyncio.run(go())
+
+
+def test_the_agent_is_woken_by_changes_only(world: World) -> None:
+    async def go() -> list[int]:
+        counts = []
+        for good in (True, True, False, False, False, True):
+            await world.cycle(good)
+            counts.append(world.woken)
+        return counts
+
+    # First answer, first bad one, the one that makes it failed, and good again.
+    assert asyncio.run(go()) == [1, 1, 2, 3, 3, 4]
+
+
+def test_what_is_not_wanted_any_more_is_forgotten(world: World) -> None:
+    """A restarted member has other keys: nothing it said before counts."""
+
+    async def go() -> None:
+        await world.cycle(True)
+        world.prober.refresh({}, {})
+        assert world.health == "starting"
+        world.hold = asyncio.Event()
+        await world.cycle(True)
+        world.prober.refresh({}, {})
+        world.hold.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert world.health == "starting", "a late answer to a cancelled question"
+
+    asyncio.run(go())
