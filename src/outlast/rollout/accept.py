@@ -2,6 +2,7 @@
 
 Standard library only: `rollout` sends this very text. Standard input: one JSON line, then the zip of our package.
 Everything is written beside its place first; a handover cut off at any moment leaves the old state or the new one.
+An argument names another home folder than the agent's.
 """
 
 import compileall
@@ -25,9 +26,9 @@ def write(path: str, text: str, mode: int) -> None:
     os.replace(temporary, path)
 
 
-def take_code(digest: str, archive: bytes) -> None:
-    target = f"{HOME}/code-{digest}"
-    link = f"{HOME}/code"
+def take_code(home: str, digest: str, archive: bytes) -> None:
+    target = f"{home}/code-{digest}"
+    link = f"{home}/code"
     if not os.path.isdir(target):
         fresh = f"{target}.new"
         shutil.rmtree(fresh, ignore_errors=True)
@@ -43,20 +44,20 @@ def take_code(digest: str, archive: bytes) -> None:
             shutil.rmtree(link)
         os.symlink(target, f"{link}.new")
         os.replace(f"{link}.new", link)
-    for name in os.listdir(HOME):
+    for name in os.listdir(home):
         if name.startswith("code-") and name != os.path.basename(target):
-            shutil.rmtree(os.path.join(HOME, name), ignore_errors=True)
+            shutil.rmtree(os.path.join(home, name), ignore_errors=True)
 
 
-def main() -> None:
+def main(home: str) -> None:
     head = json.loads(sys.stdin.buffer.readline())
-    os.makedirs(f"{HOME}/permits", exist_ok=True)
+    os.makedirs(f"{home}/permits", exist_ok=True)
     for name in head["permits"]:
-        write(f"{HOME}/permits/{name}", "first bootstrap\n", 0o600)
-    take_code(head["code"], sys.stdin.buffer.read())
-    write(f"{HOME}/bundle.json", head["bundle"], 0o600)
+        write(f"{home}/permits/{name}", "first bootstrap\n", 0o600)
+    take_code(home, head["code"], sys.stdin.buffer.read())
+    write(f"{home}/bundle.json", head["bundle"], 0o600)
     os.sync()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1] if len(sys.argv) > 1 else HOME)
