@@ -36,8 +36,8 @@ unit: venv ## the unit ring; needs no root
 
 .PHONY: lint
 lint: venv ## ruff, mypy --strict, import-linter
-	@$(BIN)/ruff check --quiet src tests scripts
-	@$(BIN)/ruff format --quiet --check src tests scripts bench bench
+	@$(BIN)/ruff check --quiet src tests scripts bench
+	@$(BIN)/ruff format --quiet --check src tests scripts bench
 	@$(BIN)/mypy --no-error-summary
 	@told=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$told"; exit 1; }
 	@echo "lint: ruff, mypy and import-linter found nothing"
