@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -273,3 +274,19 @@ def _traces(lab_id: str, state_dir: Path) -> list[str]:
         with suppress(OSError):
             found += [str(path.parent)] if mark in path.read_bytes().split(b"\0") else []
     return found
+
+
+def kill_after(process: subprocess.Popen[str], seconds: float) -> bool:
+    """kill -9 of a command and its children after so many seconds; False when it had ended before."""
+    try:
+        process.communicate(timeout=seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        kill_now(process)
+        return True
+
+
+def kill_now(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()

@@ -312,7 +312,7 @@ def _power(file: Path | None, wanted: str, act: Callable[[Any, str], None], done
 def main() -> None:
     """Entry point; errors are one sentence on standard error, and the exit code says of which kind."""
     try:
-        app(standalone_mode=True)
+        app(prog_name="outlast")
     except ClusterFileError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)

@@ -58,6 +58,7 @@ class Agent:
         self.running: dict[str, str] = {}
         self.attempts: dict[tuple[str, str], Attempt] = {}
         self.stale: dict[str, tuple[str, ...]] = {}
+        self.stale_sections: dict[str, bool] = {}
         self.checked_at = 0.0
         self.bundle_stamp: tuple[int, int] = (0, 0)
         self.snapshot = Snapshot("", os.uname().nodename, "", self.code, boot_id(), 0, "no bundle yet")
@@ -134,6 +135,7 @@ class Agent:
             return
         for member in bundle.members:
             self.stale[member.service] = await asyncio.to_thread(disk.stale, member.files)
+            self.stale_sections[member.service] = hands.stale_sections(member)
         self.checked_at = now
 
     # --- reading -------------------------------------------------------------------------------------------------
@@ -157,7 +159,7 @@ class Agent:
             member=member,
             stale_files=self.stale.get(name, ()),
             programs={program.name: states[program.name] for program in member.programs if program.name in states},
-            stale_sections=hands.stale_sections(member),
+            stale_sections=self.stale_sections.get(name, True),
             started=self.memory.started.get(name, ""),
             reloaded=self.memory.reloaded.get(name, ""),
             needs=(),
@@ -220,6 +222,7 @@ class Agent:
             self.stale[name] = disk.stale(member.files)
         elif action.kind == "sections":
             hands.write_sections(member)
+            self.stale_sections[name] = hands.stale_sections(member)
         elif action.kind == "stop":
             hands.stop(view, self.supervisor)
         elif action.kind == "start":

@@ -66,7 +66,8 @@ async def up(target: Target, progress: Progress, *, host_access: bool = False, d
 
 def check_machine(target: Target) -> None:
     """Raises MachineError with everything that this machine lacks, before anything is changed."""
-    problems = preflight(home=target.state_dir.parent, memory_mib=_memory_mib(target))
+    needed = 1024 * len(target.plan.nodes)
+    problems = preflight(home=target.state_dir.parent, memory_mib=_memory_mib(target), disk_mib=needed)
     if problems:
         raise MachineError("machine.unfit", "\n".join(str(problem) for problem in problems))
 
@@ -74,7 +75,7 @@ def check_machine(target: Target) -> None:
 def _memory_mib(target: Target) -> int:
     """About what the lab needs: measured shares of a member's programs, rounded up."""
     heavy = sum(1 for member in target.plan.members if member.service not in ("keepalived", "memcached"))
-    return 200 + 110 * heavy
+    return 200 + 180 * heavy
 
 
 def build_image(progress: Progress) -> image_build.Image:
