@@ -22,6 +22,7 @@ class Permits:
         self._me = me
         self._client: Any = None
         self._held: set[str] = set()
+        self._losses = 0
         self._lock = threading.Lock()
 
     def held(self, name: str) -> bool:
@@ -30,31 +31,42 @@ class Permits:
 
     def take(self, name: str, timeout: float = 5.0) -> bool:
         """Tries to get the permit; False where another node holds it. Raises CoordError without ZooKeeper."""
-        from kazoo.exceptions import KazooException, NodeExistsError
+        from kazoo.exceptions import KazooException
 
-        path = f"{self._root}/{name}"
         with self._lock:
             client = self._connected(timeout)
+            losses = self._losses
             try:
-                client.create(path, self._me.encode(), makepath=True)
-            except NodeExistsError:
-                if client.get(path)[0].decode() != self._me:
-                    return False
+                mine = self._create(client, f"{self._root}/{name}")
             except KazooException as error:
-                raise CoordError("coord.failed", f"ZooKeeper refused the permit: {error}") from error
-            self._held.add(name)
-            return True
+                raise CoordError("coord.failed", f"ZooKeeper did not give the permit: {error!r}") from error
+            if losses != self._losses:
+                raise CoordError("coord.suspended", "the session was interrupted just after it gave the permit")
+            if mine:
+                self._held.add(name)
+            return mine
+
+    def _create(self, client: Any, path: str) -> bool:
+        from kazoo.exceptions import NodeExistsError
+
+        try:
+            client.create(path, self._me.encode(), makepath=True)
+        except NodeExistsError:
+            return bool(client.get(path)[0].decode() == self._me)
+        return True
 
     def release(self, name: str, timeout: float = 5.0) -> None:
         """Gives the permit back. Raises CoordError without ZooKeeper; then it stays held."""
-        from kazoo.exceptions import KazooException
+        from kazoo.exceptions import KazooException, NoNodeError
 
         with self._lock:
             client = self._connected(timeout)
             try:
                 client.delete(f"{self._root}/{name}")
+            except NoNodeError:
+                pass  # somebody removed it: it is free
             except KazooException as error:
-                raise CoordError("coord.failed", f"ZooKeeper kept the permit: {error}") from error
+                raise CoordError("coord.failed", f"ZooKeeper kept the permit: {error!r}") from error
             self._held.discard(name)
 
     def _connected(self, timeout: float) -> Any:
@@ -76,4 +88,5 @@ class Permits:
 
     def _on_state(self, state: str) -> None:
         if state != "CONNECTED":
+            self._losses += 1
             self._held.clear()

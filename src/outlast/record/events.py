@@ -31,6 +31,7 @@ class Journal:
         self.path = path
         self.node = node
         self._seq = max((event.seq for event in read(path)), default=0)
+        self._torn = _is_torn(path)
 
     def add(self, at: float, service: str, code: str, sentence: str, evidence: str = "") -> Event:
         """Writes one event; a full disk loses the event, never the agent."""
@@ -38,7 +39,9 @@ class Journal:
         event = Event(self._seq, at, self.node, service, code, sentence, evidence)
         try:
             with self.path.open("ab") as file:
-                file.write(msgspec.json.encode(event) + b"\n")
+                # Behind half a line, left by a power cut, a new one begins.
+                file.write((b"\n" if self._torn else b"") + msgspec.json.encode(event) + b"\n")
+                self._torn = False
                 large = file.tell() > KEEP_BYTES
             if large:
                 self._halve()
@@ -51,6 +54,16 @@ class Journal:
         fresh = self.path.with_suffix(".new")
         fresh.write_bytes(b"".join(lines[len(lines) // 2 :]))
         os.replace(fresh, self.path)
+
+
+def _is_torn(path: Path) -> bool:
+    """Whether the last line has no end."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    except OSError:  # absent or empty
+        return False
 
 
 def read(path: Path, after: int = 0) -> list[Event]:

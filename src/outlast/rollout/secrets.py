@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 import string
 import uuid
@@ -15,6 +16,7 @@ from outlast.errors import InputError
 from outlast.spec.secret import SecretRef
 
 _ALPHABET = string.ascii_letters + string.digits
+_SAFE = re.compile(r"[A-Za-z0-9_.=-]+")
 
 
 def path_for(cluster_file: Path) -> Path:
@@ -23,7 +25,7 @@ def path_for(cluster_file: Path) -> Path:
 
 
 def read(path: Path) -> dict[str, str]:
-    """The stored secrets; empty where there is no file. Raises InputError for a damaged one."""
+    """The stored secrets; empty where there is no file. Raises InputError for a damaged one, or an unfit value."""
     if not path.exists():
         return {}
     try:
@@ -32,6 +34,12 @@ def read(path: Path) -> dict[str, str]:
         raise InputError("secrets.damaged", f"{path} is not JSON ({error}); restore it from your backup") from error
     if not isinstance(stored, dict) or not all(isinstance(value, str) for value in stored.values()):
         raise InputError("secrets.damaged", f"{path} must map names to strings; restore it from your backup")
+    for name, value in stored.items():
+        if not _SAFE.fullmatch(value):
+            raise InputError(
+                "secrets.unsafe",
+                f"{path}: {name} must be letters, digits and -_.= only: it stands unquoted in URLs, SQL and JSON",
+            )
     return stored
 
 

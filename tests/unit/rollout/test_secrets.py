@@ -44,8 +44,8 @@ def test_stored_ones_are_kept(tmp_path: Path) -> None:
 
 def test_rotated_ones_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "lab.secrets.json"
-    path.write_text('{"db/nova": "chosen by the operator"}')
-    assert secrets.complete(path, WANTED)["db/nova"] == "chosen by the operator"
+    path.write_text('{"db/nova": "chosen-by_the.operator"}')
+    assert secrets.complete(path, WANTED)["db/nova"] == "chosen-by_the.operator"
 
 
 def test_a_dry_run_stores_nothing(tmp_path: Path) -> None:
@@ -76,6 +76,15 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: str) -> None:
         secrets.complete(path, WANTED)
     assert str(path) in caught.value.message
     assert path.read_text() == content
+
+
+@pytest.mark.parametrize("value", ["", 'a"b', "a b", "p@ss", "50%", "it's", "a/b", "é", "a;b", "a#b", "a\nb", "$HOME"])
+def test_a_value_that_needs_quoting_is_refused(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "lab.secrets.json"
+    path.write_text(json.dumps({"db/nova": value}))
+    with pytest.raises(InputError, match="secrets.unsafe") as caught:
+        secrets.read(path)
+    assert "db/nova" in caught.value.message
 
 
 def test_no_file_is_no_secret(tmp_path: Path) -> None:
