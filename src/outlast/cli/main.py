@@ -321,9 +321,11 @@ def main() -> None:
         sys.exit(error.exit_status)
     except BrokenPipeError:
         os._exit(0)
-    except KeyboardInterrupt:
-        print("interrupted; run it again to continue", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as stop:
+        # Typer turns Ctrl-C into its Exit(130); a command that we ran may end with 130 too, and said so itself.
+        if isinstance(getattr(stop.__context__, "__cause__", None), KeyboardInterrupt):
+            print("interrupted; run it again to continue", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

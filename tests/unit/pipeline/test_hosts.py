@@ -28,6 +28,12 @@ def test_twice_is_once() -> None:
 def test_hosts_get_all_that_their_script_names() -> None:
     with tarfile.open(fileobj=io.BytesIO(parts())) as archive:
         names = archive.getnames()
-    for wanted in ("scripts/host.sh", "scripts/environments.sh", "scripts/seed.sh", "locks/openstack.txt", "knowledge.py"):
+    for wanted in (
+        "scripts/host.sh",
+        "scripts/environments.sh",
+        "scripts/seed.sh",
+        "locks/openstack.txt",
+        "knowledge.py",
+    ):
         assert wanted in names
     assert not [name for name in names if "__pycache__" in name]
