@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -18,9 +19,11 @@ MAY_NAME = {"LICENSE"}
 
 def _files() -> list[Path]:
     """Everything under version control, or, in an unpacked archive, everything that could be."""
-    listed = subprocess.run(["git", "-C", str(HOME), "ls-files", "-z"], capture_output=True, check=False)
-    if listed.returncode == 0 and listed.stdout:
-        found = [HOME / name for name in listed.stdout.decode().split("\0") if name]
+    listed = b""
+    if shutil.which("git"):
+        listed = subprocess.run(["git", "-C", str(HOME), "ls-files", "-z"], capture_output=True, check=False).stdout
+    if listed:
+        found = [HOME / name for name in listed.decode().split("\0") if name]
         return [path for path in found if path.is_file() and not path.is_symlink()]
     parts = ("src", "tests", "docs", "scripts", "bench", "examples")
     return [path for part in parts for path in (HOME / part).rglob("*") if path.is_file() and path.suffix != ".pyc"]
