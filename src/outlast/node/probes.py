@@ -7,6 +7,7 @@ import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from outlast.spec.probe import Probe
@@ -141,9 +142,13 @@ async def _command(probe: Probe) -> str:
     return last or "exit 0"
 
 
+_THREADS = ThreadPoolExecutor(max_workers=16, thread_name_prefix="probe")
+"""Of their own: behind questions to a hung server, the agent's work in asyncio's few threads would wait for seconds."""
+
+
 def _blocking(call: Callable[[Probe], str]) -> Callable[[Probe], Awaitable[str]]:
     async def asked(probe: Probe) -> str:
-        return await asyncio.to_thread(call, probe)
+        return await asyncio.get_running_loop().run_in_executor(_THREADS, call, probe)
 
     return asked
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -206,3 +207,31 @@ def test_logins_fail_in_words(kind: str, talk: Talk, limit: float) -> None:
     assert not answer.good
     assert answer.sentence
     assert "s3cret" not in answer.sentence
+
+
+def test_hung_questions_do_not_take_the_agents_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that hangs holds a thread for each question; the agent still asks supervisord at once."""
+    from outlast.node import probes
+
+    release = threading.Event()
+
+    def hung(probe: Probe) -> str:
+        release.wait(30)
+        return "late"
+
+    monkeypatch.setattr(probes, "_KINDS", {"sql": probes._blocking(hung)})
+
+    async def go() -> float:
+        questions = [asyncio.create_task(ask(Probe("sql", "10.0.0.1", 3306, timeout=LIMIT), {})) for _ in range(60)]
+        await asyncio.sleep(0)
+        begun = time.monotonic()
+        await asyncio.to_thread(lambda: None)
+        took = time.monotonic() - begun
+        answers = await asyncio.gather(*questions)
+        assert {answer.sentence for answer in answers} == {"no answer within 0.3 s from sql 10.0.0.1:3306"}
+        return took
+
+    try:
+        assert asyncio.run(go()) < LIMIT
+    finally:
+        release.set()
