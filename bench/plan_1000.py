@@ -1,6 +1,6 @@
 """How long a large cluster takes to load, plan and render, and how much memory: 5 controllers, 995 computes.
 
-    .venv/bin/python bench/plan_1000.py [--profile] [--json]
+.venv/bin/python bench/plan_1000.py [--profile] [--json]
 """
 
 from __future__ import annotations

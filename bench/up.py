@@ -118,7 +118,9 @@ def measure(file: Path, rows: list[tuple[str, str, str]], idle: float) -> None:
     took = time.monotonic() - begun
     before = report["phases"].get("lab", 0.0)
     milestones = report["milestones"]
-    rows.append(("up: image to a token through the VIP", f"{before + milestones['token through the VIP']:.1f} s", "≤ 45 s"))
+    rows.append(
+        ("up: image to a token through the VIP", f"{before + milestones['token through the VIP']:.1f} s", "≤ 45 s")
+    )
     rows.append(("up: to all APIs and computes", f"{took:.1f} s", "≤ 80 s"))
     steps = json.loads(outlast(file, "demo", "--json"))
     ping = next(step["at"] for step in steps if step["step"] == "ping answered")

@@ -213,8 +213,10 @@ class Cluster:
     @contextmanager
     def running(self, node: str, *argv: str, given: str = "") -> Iterator[subprocess.Popen[str]]:
         """A command on a node while the block lasts; it is killed at the end if it still runs."""
+        # What we start is the command's parent: without this the command would outlive it.
+        words = self.entry(node, "setpriv", "--pdeathsig", "KILL", *argv)
         process = subprocess.Popen(
-            self.entry(node, *argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         try:
             if process.stdin:

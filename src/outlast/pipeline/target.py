@@ -48,9 +48,21 @@ class Target:
     def is_lab(self) -> bool:
         return not any(node.ssh for node in self.plan.nodes)
 
+    def check_owner(self) -> None:
+        """Raises InputError where a lab of this name was brought up from another cluster file."""
+        note = self.state_dir / NOTE
+        owner = note.read_text().strip() if note.exists() else ""
+        if owner and Path(owner) != self.path and Path(owner).exists():
+            raise InputError(
+                "cluster.other-file",
+                f"a lab named {self.cluster.cluster} runs already, from {owner}; "
+                f"give {self.path} another `cluster:` name, or run: outlast down -f {owner}",
+            )
+
     @cached_property
     def lab(self) -> runtime.Lab:
-        """The running lab. Raises InputError where it was not built yet."""
+        """The running lab. Raises InputError where it was not built yet, or from another file."""
+        self.check_owner()
         try:
             return runtime.open_lab(self.state_dir)
         except LabError as error:

@@ -46,6 +46,7 @@ class Report:
 async def up(target: Target, progress: Progress, *, host_access: bool = False, deadline: float = 900.0) -> Report:
     """Raises MachineError, ImageError, LabError, RemoteError or RolloutError; run it again to continue."""
     report = Report()
+    target.check_owner()
     if target.is_lab:
         check_machine(target)
     with only_one(target):
@@ -158,7 +159,9 @@ def only_one(target: Target) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RolloutError("rollout.busy", "another `outlast up` works on this cluster; wait for it") from None
-        yield
+        try:
+            yield
+        finally:
+            target.lock.unlink(missing_ok=True)
     finally:
-        target.lock.unlink(missing_ok=True)
         os.close(descriptor)

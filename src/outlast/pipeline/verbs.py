@@ -29,6 +29,7 @@ def down(target: Target, keep_secrets: bool = False) -> Mapping[str, object]:
         raise InputError(
             "down.hosts", f"{target.path} names real hosts; `down` removes labs only, hosts stay as they are"
         )
+    target.check_owner()
     with only_one(target):
         note = target.state_dir / NOTE
         note.unlink(missing_ok=True)

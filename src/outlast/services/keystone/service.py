@@ -51,7 +51,9 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
     """Keystone on one node; the founder also writes the catalogue."""
     port = plan.port("keystone", "keystone")
     env = (("OS_KEYSTONE_CONFIG_FILES", "/etc/keystone/keystone.conf"),)
-    wsgi_file, program = oslo.uwsgi(plan, member, oslo.Wsgi("keystone", "keystone.wsgi.api", port, env, nice=oslo.KEYSTONE_NICE))
+    wsgi_file, program = oslo.uwsgi(
+        plan, member, oslo.Wsgi("keystone", "keystone.wsgi.api", port, env, nice=oslo.KEYSTONE_NICE)
+    )
     return MemberSpec(
         "keystone",
         member.node,

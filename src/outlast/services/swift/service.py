@@ -85,12 +85,18 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
 def _programs(plan: Plan) -> tuple[Program, ...]:
     pause = str(plan.option("swift", "upkeep_seconds"))
     return (
-        Program("swift-storage", (PYTHON, "-m", "outlast.node.swift_storage"), env=CODE, priority=40, nice=oslo.API_NICE),
+        Program(
+            "swift-storage", (PYTHON, "-m", "outlast.node.swift_storage"), env=CODE, priority=40, nice=oslo.API_NICE
+        ),
         Program(
             "swift-rsync", ("/usr/bin/rsync", "--daemon", "--no-detach", "--config=/etc/swift/rsyncd.conf"), priority=40
         ),
         Program("swift-upkeep", (PYTHON, "-m", "outlast.node.swift_upkeep", pause), env=CODE, nice=15),
-        Program("swift-proxy", (f"{oslo.HOME}/bin/swift-proxy-server", "/etc/swift/proxy-server.conf", "-v"), nice=oslo.API_NICE),
+        Program(
+            "swift-proxy",
+            (f"{oslo.HOME}/bin/swift-proxy-server", "/etc/swift/proxy-server.conf", "-v"),
+            nice=oslo.API_NICE,
+        ),
     )
 
 

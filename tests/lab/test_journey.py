@@ -1,0 +1,227 @@
+"""One full cluster, from nothing to nothing, as its user would meet it: up, demo, three power cuts, changes, down.
+
+The tests run in order on one lab; each leaves it whole for the next.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from labs import Cluster, kill_now, until
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+
+LAB = (Path(__file__).parents[2] / "examples/lab.yaml").read_text().partition("cluster: lab\n")[2]
+CONTROLLERS = ("c1", "c2", "c3")
+VIP = "10.20.0.250"
+
+
+@pytest.fixture(scope="module")
+def cloud(new_lab: Callable[[str, str], Cluster]) -> Cluster:
+    """The full lab of examples/lab.yaml under a name of its own."""
+    cluster = new_lab("journey", LAB)
+    report = cluster.up(timeout=600)
+    told = sorted(report["milestones"].items(), key=lambda item: item[1])
+    print("\n".join(f"{seconds:7.1f} s  {what}" for what, seconds in told))
+    assert "token through the VIP" in report["milestones"]
+    assert "computes ready for servers" in report["milestones"]
+    return cluster
+
+
+def demo(cloud: Cluster, server: str) -> dict[str, dict[str, object]]:
+    """Runs the demo for one server; its steps by name."""
+    steps = json.loads(cloud.run("demo", "--server", server, "--json", timeout=300))
+    print(f"demo {server}: " + ", ".join(f"{step['step']} {step['at']} s" for step in steps))
+    return {step["step"]: step for step in steps}
+
+
+def floating(cloud: Cluster, server: str) -> str:
+    listed = openstack(cloud, "server", "show", server, "-f", "json", "-c", "addresses")
+    return str(json.loads(listed)["addresses"]["demo"][-1])
+
+
+def openstack(cloud: Cluster, *words: str) -> str:
+    """`outlast openstack …`: from the operator's shell, through the external VIP."""
+    return cloud.run("openstack", *words, file=False, timeout=180)
+
+
+@contextmanager
+def pinging(cloud: Cluster, address: str) -> Iterator[dict[str, float]]:
+    """Ten packets a second from the client while the block lasts; the dict then has sent, lost and the longest gap."""
+    found: dict[str, float] = {}
+    with cloud.running("client", "ping", "-D", "-i", "0.1", address) as process:
+        yield found
+        inside = cloud.inside("client", "pgrep", "-x", "ping", check=False).split()
+        cloud.inside("client", "kill", "-INT", *inside)
+        text = process.communicate(timeout=10)[0]
+    at = [float(stamp) for stamp in re.findall(r"^\[(\d+\.\d+)\] \d+ bytes", text, re.MULTILINE)]
+    found["answered"] = len(at)
+    found["gap"] = max((later - earlier for earlier, later in zip(at, at[1:], strict=False)), default=999.0)
+
+
+def acknowledged(cloud: Cluster) -> dict[str, set[str]]:
+    """Everything the cloud has said yes to, by kind."""
+    kinds = {"server": "server", "image": "image", "network": "network", "object": "object"}
+    found = {
+        kind: set(openstack(cloud, word, "list", "-f", "value", "-c", "Name", *extra).split())
+        for kind, word in kinds.items()
+        for extra in ((("journey",) if kind == "object" else ()),)
+    }
+    return found
+
+
+def test_up_again_changes_nothing(cloud: Cluster) -> None:
+    before = cloud.programs()
+    begun = time.monotonic()
+    said = cloud.run("up")
+    print(f"second up: {time.monotonic() - begun:.1f} s")
+    assert "nothing to change" in said
+    assert cloud.programs() == before
+
+
+def test_a_server_is_reached_from_outside(cloud: Cluster) -> None:
+    steps = demo(cloud, "demo-1")
+    assert "ping answered" in steps
+    assert "TCP answered" in steps
+
+
+def test_openstack_by_both_ways(cloud: Cluster) -> None:
+    assert "demo-1" in openstack(cloud, "server", "list")
+    script = f"{cloud.run('openrc')}exec /opt/openstack/bin/openstack server list -f value -c Name"
+    assert "demo-1" in cloud.inside("client", "sh", "-c", script)
+    openstack(cloud, "container", "create", "journey")
+
+
+def test_the_catalogue_names_vips_only(cloud: Cluster) -> None:
+    urls = openstack(cloud, "endpoint", "list", "-f", "value", "-c", "URL").split()
+    assert len(urls) >= 18
+    assert {re.sub(r"^http://([\d.]+):.*", r"\1", url) for url in urls} == {VIP, "10.21.0.250"}
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_it_outlives_a_controller(cloud: Cluster, turn: int) -> None:
+    """Power cuts the VIP's holder first, then the two others: in the end each controller has been without power."""
+    already = getattr(cloud, "cut", [])
+    victim = cloud.holders(VIP)[0] if turn == 1 else next(node for node in CONTROLLERS if node not in already)
+    cloud.cut = [*already, victim]  # type: ignore[attr-defined]
+    # An image and an object that come in through the node that will be off.
+    image, thing = f"through-{victim}", f"object-{victim}"
+    through(cloud, victim, image, thing)
+    before = acknowledged(cloud)
+    assert image in before["image"]
+    with pinging(cloud, floating(cloud, "demo-1")) as stream:
+        cut_at = time.monotonic()
+        if turn == 1:
+            assert f"{victim} is off" in cloud.run("node", "poweroff", "vip-holder")
+        else:
+            cloud.poweroff(victim)
+        until(lambda: "token" in token(cloud), 15, "no token through the VIP after the power cut", poll=0.05)
+        print(f"{victim} off: new token after {time.monotonic() - cut_at:.2f} s")
+        begun = time.monotonic()
+        server = f"after-{victim}"
+        boot(cloud, server, image)
+        print(f"{victim} off: server from an image uploaded through it after {time.monotonic() - begun:.1f} s")
+        assert time.monotonic() - begun < 60
+    print(f"{victim} off: floating address answered {stream['answered']:.0f} times, longest gap {stream['gap']:.2f} s")
+    assert stream["gap"] <= 4.0
+    back_at = time.monotonic()
+    cloud.poweron(victim)
+    took = cloud.await_settled(60)
+    print(f"{victim} back: all green {time.monotonic() - back_at:.1f} s after power on ({took:.1f} s waited)")
+    cloud.run("status")
+    after = acknowledged(cloud)
+    for kind, names in before.items():
+        assert names <= after[kind], f"acknowledged and gone: {kind} {names - after[kind]}"
+    openstack(cloud, "server", "delete", "--wait", server)
+
+
+def token(cloud: Cluster) -> str:
+    """What Keystone says to a fresh connection of the client through the external VIP."""
+    words = ("curl", "-s", "-m", "2", "-o", "/dev/null", "-w", "%{http_code}")
+    given = json.dumps(password(cloud))
+    head = ("-H", "Content-Type: application/json", "-d", "@-", f"http://{VIP}:5000/v3/auth/tokens")
+    return "token" if cloud.inside("client", *words, *head, given=given, check=False).strip() == "201" else ""
+
+
+def password(cloud: Cluster) -> dict[str, object]:
+    rc = dict(line.removeprefix("export ").split("=", 1) for line in cloud.run("openrc").splitlines())
+    user = {"name": "admin", "domain": {"id": "default"}, "password": rc["OS_PASSWORD"]}
+    return {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}}
+
+
+def through(cloud: Cluster, node: str, image: str, thing: str) -> None:
+    """Uploads by the node's own Glance and Swift, not by the VIP."""
+    address = cloud.target.plan.address(node)
+    exports = cloud.run("openrc").replace("OS_INTERFACE=public", "OS_INTERFACE=internal")
+    kernel = json.loads(openstack(cloud, "image", "show", "demo", "-f", "json"))["properties"]
+    made = f"""{exports}
+        set -e
+        cli=/opt/openstack/bin/openstack
+        OS_IMAGE_ENDPOINT_OVERRIDE=http://{address}:9292 $cli image create --disk-format ami --container-format ami \\
+            --file /usr/share/outlast/guest/disk.raw --property kernel_id={kernel["kernel_id"]} \\
+            --property ramdisk_id={kernel["ramdisk_id"]} {image} >/dev/null
+        echo "of {node}" | curl -sS --fail -T - -H "X-Auth-Token: $($cli token issue -f value -c id)" \\
+            http://{address}:8080/v1/AUTH_$($cli project show admin -f value -c id)/journey/{thing}
+    """
+    cloud.inside(node, "sh", "-c", made, timeout=120)
+
+
+def boot(cloud: Cluster, server: str, image: str) -> None:
+    """A new server from the image, ACTIVE."""
+    words = ("server", "create", "--image", image, "--flavor", "demo", "--network", "demo", "--wait", server)
+    openstack(cloud, *words)
+
+
+def test_a_changed_option_restarts_what_depends_on_it(cloud: Cluster) -> None:
+    before = cloud.programs()
+    change(cloud, 6)
+    planned = cloud.run("plan")
+    assert "restart  glance on c1" in planned
+    assert json.loads(cloud.run("up", "--json", timeout=300))["changed"]
+    cloud.await_settled(30)
+    moved = {key for key, value in cloud.programs().items() if before.get(key) != value}
+    assert moved == {(node, "glance") for node in CONTROLLERS}
+
+
+def change(cloud: Cluster, threads: int) -> None:
+    """Glance with another number of threads."""
+    cloud.write(f"{LAB}\noptions: {{glance: {{threads: {threads}}}}}\n")
+
+
+def test_an_interrupted_change_continues(cloud: Cluster) -> None:
+    change(cloud, 8)
+    process = cloud.start("up")
+    until(lambda: cloud.target.lock.exists(), 20, "the change did not begin", poll=0.02)
+    time.sleep(2.5)
+    kill_now(process)
+    assert json.loads(cloud.run("up", "--json", timeout=300))["phases"]
+    cloud.await_settled(30)
+    for node in CONTROLLERS:
+        assert "threads = 8" in cloud.inside(node, "cat", "/etc/outlast/uwsgi/glance.ini")
+    assert "nothing to change" in cloud.run("up")
+
+
+def test_this_machine_reaches_the_vip_only_when_asked_for(cloud: Cluster) -> None:
+    asked = ["curl", "-s", "-m", "3", f"http://{VIP}:5000/v3"]
+    assert subprocess.run(asked, capture_output=True).returncode
+    cloud.run("up", "--host-access", timeout=120)
+    assert b"v3" in subprocess.run(asked, capture_output=True, check=True).stdout
+
+
+def test_the_demo_can_be_cleaned_away(cloud: Cluster) -> None:
+    cloud.run("demo", "--clean", timeout=180)
+    assert not openstack(cloud, "server", "list", "-f", "value").strip()
+    assert not openstack(cloud, "network", "list", "-f", "value").strip()
+
+
+def test_down_leaves_nothing(cloud: Cluster) -> None:
+    """`remove` looks past the command: namespaces, links, loop devices, processes, files."""
+    cloud.remove()
+    assert not cloud.path.with_name(f"{cloud.name}.secrets.json").exists()
