@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from outlast.errors import InputError, RemoteError
+from outlast.errors import InputError
 from outlast.lab import ownership
 from outlast.observe.collect import Answer, collect, events
 from outlast.observe.status import ClusterStatus, status
@@ -58,11 +58,16 @@ async def all_events(target: Target, node: str = "", service: str = "") -> list[
 
 
 async def differences(target: Target) -> tuple[Change, ...]:
-    """What `up` would change on the running nodes; everything is new where nothing runs."""
+    """What `up` would change on the running nodes; everything is new where nothing was brought up yet.
+
+    Raises RemoteError while a node is out of reach: what would change there is not known.
+    """
     new, _ = bundles(target, dry=True)
     try:
         old = await current(target.connectors())
-    except (InputError, RemoteError):
+    except InputError as error:
+        if error.code != "cluster.not-up":
+            raise
         old = {}
     return planned_changes(old, new)
 

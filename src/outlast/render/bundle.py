@@ -53,10 +53,17 @@ def bundle(plan: Plan, tree: NodeTree, secrets: Mapping[str, str], code: Code) -
         recovery=plan.recovery,
         members=members,
         peers=_peers(plan, tree.node),
-        zookeeper=tuple(f"{address}:2181" for address in plan.addresses("zookeeper")),
+        zookeeper=_zookeeper(plan),
         vips=tuple(vip.address for vip in plan.vips.values() if tree.node in vip.priorities),
     )
     return replace(value, digest=hashlib.sha256(encode(value)).hexdigest()[:16])
+
+
+def _zookeeper(plan: Plan) -> tuple[str, ...]:
+    if not plan.has("zookeeper"):
+        return ()
+    port = plan.port("zookeeper", "client")
+    return tuple(f"{address}:{port}" for address in plan.addresses("zookeeper"))
 
 
 def _peers(plan: Plan, me: str) -> tuple[Peer, ...]:

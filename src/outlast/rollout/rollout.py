@@ -13,7 +13,7 @@ from outlast.errors import RemoteError, RolloutError
 from outlast.observe.collect import Answer, Unreachable, collect
 from outlast.remote.base import Connector
 from outlast.render.bundle import Code
-from outlast.rollout.waves import Change, changes, waves
+from outlast.rollout.waves import Change, changes, unreadable, waves
 from outlast.spec import bundle as bundles
 from outlast.spec.bundle import Bundle
 
@@ -43,8 +43,7 @@ async def current(connectors: Mapping[str, Connector]) -> dict[str, Bundle | Non
                 return None
             raise
         except ValueError:
-            # An older format: everything is handed over anew, the agent compares digests itself.
-            return None
+            return unreadable()
 
     found = await asyncio.gather(*(one(connector) for connector in connectors.values()))
     return dict(zip(connectors, found, strict=True))

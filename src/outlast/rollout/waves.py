@@ -18,6 +18,11 @@ class Change:
     reason: str
 
 
+def unreadable() -> Bundle:
+    """Stands for a bundle of another format: its node runs something, but what would restart is not known."""
+    return Bundle("", "", "unreadable", "", "", 0, "", (), (), ())
+
+
 def changes(old: Bundle | None, new: Bundle) -> tuple[Change, ...]:
     """What handing over `new` does on its node."""
     before = {member.service: member for member in old.members} if old else {}
@@ -63,7 +68,9 @@ def waves(old: Mapping[str, Bundle | None], new: Mapping[str, Bundle]) -> tuple[
     """
     fresh = tuple(node for node in new if old.get(node) is None)
     known = [node for node in new if old.get(node) is not None and old[node] != new[node]]
-    gentle = tuple(node for node in known if not _disturbing(changes(old[node], new[node])))
+    gentle = tuple(
+        node for node in known if old[node] != unreadable() and not _disturbing(changes(old[node], new[node]))
+    )
     rolling = tuple((node,) for node in known if node not in gentle)
     return tuple(wave for wave in (fresh, gentle, *rolling) if wave)
 

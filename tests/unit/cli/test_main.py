@@ -152,11 +152,10 @@ def test_an_unknown_setting_in_overrides_is_refused(run: Run, tmp_path: Path) ->
         assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.yaml")))
+# Not five.yaml: its nodes are real hosts, and plan asks them what they run.
+@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.yaml") if path.stem != "five"))
 def test_plan_shows_and_tells(run: Run, name: str) -> None:
     file = str(EXAMPLES / f"{name}.yaml")
-    if name == "five":
-        pytest.skip("real hosts: plan asks them what they run")
     status, out, err = run("plan", "-f", file)
     assert (status, err) == (0, "")
     assert "galera" in out

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlast.rollout.waves import changes, waves
+from outlast.rollout.waves import changes, unreadable, waves
 from outlast.spec.bundle import Bundle, BundleFile, BundleMember
 from outlast.spec.probe import Probe
 from outlast.spec.program import Step
@@ -139,3 +139,9 @@ def test_no_service_loses_two_members_at_once(world: tuple[dict[str, Bundle | No
 def test_a_finished_rollout_leaves_nothing_to_do(world: tuple[dict[str, Bundle | None], dict[str, Bundle]]) -> None:
     _, new = world
     assert waves(dict(new), new) == ()
+
+
+def test_a_node_whose_bundle_cannot_be_read_rolls_alone() -> None:
+    new = {name: replace(unreadable(), node=name, digest="new") for name in ("c1", "c2", "c3")}
+    old = {name: unreadable() for name in new}
+    assert waves(old, new) == (("c1",), ("c2",), ("c3",))
