@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -230,6 +231,19 @@ class Cluster:
                 process.kill()
             process.communicate()
 
+    @contextmanager
+    def following(self, node: str, *argv: str) -> Iterator[list[str]]:
+        """A command on a node while the block lasts: the list grows with every whole line it prints."""
+        said: list[str] = []
+        with self.running(node, *argv) as process:
+            reader = threading.Thread(target=_follow, args=(process, said))
+            reader.start()
+            try:
+                yield said
+            finally:
+                process.kill()
+                reader.join()
+
     def sql(self, node: str, statement: str, *, check: bool = True, timeout: float = 20.0) -> str:
         """Rows as lines, asked by the node's own socket."""
         argv = ("mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--batch", "--skip-column-names")
@@ -263,6 +277,14 @@ def _all(act: Callable[[str], None], nodes: Iterable[str]) -> None:
     names = tuple(nodes)
     with ThreadPoolExecutor(len(names)) as pool:
         list(pool.map(act, names))
+
+
+def _follow(process: subprocess.Popen[str], said: list[str]) -> None:
+    assert process.stdout
+    for line in process.stdout:
+        # A power cut may cut a line short; what it would have said was not heard by anybody.
+        if line.endswith("\n"):
+            said.append(line.rstrip("\n"))
 
 
 def _traces(lab_id: str, state_dir: Path) -> list[str]:

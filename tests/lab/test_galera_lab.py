@@ -1,0 +1,270 @@
+"""A database of three real members: deployment, changes, interruptions, power cuts and what they must never cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+import pytest
+from labs import NETWORKS, Cluster, kill_after, kill_now, until
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+
+NODES = ("s1", "s2", "s3")
+BODY = f"""{NETWORKS}
+services: [galera]
+nodes: {{s1: {{roles: [service]}}, s2: {{roles: [service]}}, s3: {{roles: [service]}}}}
+lab: {{volume: 1024}}
+"""
+MAJORITY = BODY.replace("[galera]", "[galera, zookeeper]") + "recovery: majority\n"
+WRITER = (Path(__file__).parent / "sql_writer.py").read_text()
+SOCKET = "/run/mysqld/mysqld.sock"
+CONFIG = "etc/mysql/mariadb.conf.d/99-outlast.cnf"
+NewLab = Callable[[str, str], Cluster]
+
+
+@pytest.fixture(scope="module")
+def database(new_lab: NewLab) -> Cluster:
+    """One lab for the tests that leave it whole."""
+    cluster = new_lab("galera", BODY)
+    report = cluster.up()
+    print(f"from the image to three members: {sum(report['phases'].values()):.1f} s")
+    table = "CREATE TABLE test.written (who VARCHAR(20), number INT, PRIMARY KEY (who, number))"
+    cluster.sql("s1", f"CREATE DATABASE test; {table}")
+    return cluster
+
+
+def options(cluster: Cluster, connections: int) -> None:
+    """The cluster file with another number of sessions."""
+    cluster.write(f"{BODY}\noptions: {{galera: {{max_connections: {connections}}}}}\n")
+
+
+def wsrep(cluster: Cluster, node: str, name: str) -> str:
+    """One status variable as the member itself says it; "" where it does not answer."""
+    row = cluster.sql(node, f"SHOW GLOBAL STATUS LIKE 'wsrep_{name}'", check=False)
+    return row.split("\t")[-1] if row.startswith("wsrep_") else ""
+
+
+def in_primary(cluster: Cluster) -> int:
+    return sum(wsrep(cluster, node, "cluster_status") == "Primary" for node in cluster.powered())
+
+
+def dump(cluster: Cluster, node: str) -> str:
+    """All rows that a member holds, as a checksum."""
+    words = "CHECKSUM TABLE test.written, mysql.global_priv EXTENDED"
+    return cluster.sql(node, words)
+
+
+def connections(cluster: Cluster) -> set[str]:
+    return {cluster.sql(node, "SELECT @@max_connections") for node in NODES}
+
+
+def writing(cluster: Cluster, node: str, who: str) -> AbstractContextManager[list[str]]:
+    """Writes rows of `who` through a node while the block lasts; the list grows with every acknowledged number.
+
+    `who` must be new: a row that is there already costs no transaction.
+    """
+    return cluster.following(node, "/opt/outlast/bin/python", "-c", WRITER, SOCKET, who)
+
+
+def missing_rows(cluster: Cluster, node: str, who: str, said: list[str]) -> set[int]:
+    """Acknowledged numbers that a member does not have."""
+    rows = cluster.sql(node, f"SELECT number FROM test.written WHERE who = '{who}'")
+    return {int(number) for number in said} - {int(row) for row in rows.split()}
+
+
+def all_alike(cluster: Cluster) -> bool:
+    return len({dump(cluster, node) for node in NODES}) == 1
+
+
+# --- deployment and change ------------------------------------------------------------------------------------------
+
+
+def test_three_members_hold_the_same(database: Cluster) -> None:
+    for node in NODES:
+        assert wsrep(database, node, "local_state_comment") == "Synced"
+        assert wsrep(database, node, "cluster_size") == "3"
+    assert len({wsrep(database, node, "cluster_state_uuid") for node in NODES}) == 1
+    until(lambda: all_alike(database), 5, "equal content")
+
+
+def test_up_again_changes_nothing(database: Cluster) -> None:
+    before = database.programs()
+    begun = time.monotonic()
+    said = database.run("up")
+    print(f"up again: {time.monotonic() - begun:.1f} s")
+    assert "nothing to change" in said
+    assert database.programs() == before
+    assert database.up()["changed"] is False
+
+
+def test_a_change_restarts_one_member_at_a_time(database: Cluster) -> None:
+    before = database.programs()
+    options(database, 321)
+    lowest = 3
+    process = database.start("up")
+    seen: dict[str, set[int]] = {node: set() for node in NODES}
+    while process.poll() is None:
+        lowest = min(lowest, in_primary(database))
+        for (node, program), (pid, _) in database.programs().items():
+            if program == "galera":
+                seen[node].add(pid)
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    assert lowest == 2, "members in the primary component at the worst moment"
+    assert connections(database) == {"321"}
+    after = database.programs()
+    for node in NODES:
+        assert seen[node] | {after[node, "galera"][0]} == {before[node, "galera"][0], after[node, "galera"][0]}
+        assert before[node, "galera-responder"] != after[node, "galera-responder"]
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_a_refused_option_is_told_and_stops_nothing(database: Cluster, node: str) -> None:
+    """All three are asked: none of them may have been touched."""
+    if node == "s1":
+        before = database.programs()
+        database.write(f"{BODY}\noverrides: {{galera: {{99-outlast.cnf: {{mariadbd: {{max_connectionz: 5}}}}}}}}\n")
+        said = database.run("up", status=1)
+        assert "unknown variable 'max_connectionz=5'" in said
+        assert "s1" in said
+        assert database.programs() == before
+        options(database, 321)
+        database.run("up")
+        assert database.programs() == before
+    assert wsrep(database, node, "local_state_comment") == "Synced"
+
+
+# --- interruptions ------------------------------------------------------------------------------------------------
+
+
+def test_an_interrupted_first_up_continues(new_lab: NewLab) -> None:
+    cluster = new_lab("galera-cut", BODY)
+    cut = [kill_after(cluster.start("up"), seconds) for seconds in (0.3, 1.0, 2.0, 2.5, 4.0)]
+    assert any(cut)
+    cluster.up()
+    assert cluster.unsettled() == []
+    assert {wsrep(cluster, node, "cluster_size") for node in NODES} == {"3"}
+    founded = [event for event in cluster.events(service="galera") if event.code == "galera.first"]
+    assert len(founded) == 1
+    cluster.remove()
+
+
+def test_an_interrupted_change_continues(database: Cluster) -> None:
+    for number, seconds in enumerate((0.3, 1.0, 2.0, 4.0)):
+        options(database, 400 + number)
+        kill_after(database.start("up"), seconds)
+    options(database, 444)
+    _kill_between_file_and_restart(database)
+    assert database.up(timeout=200)
+    assert database.unsettled() == []
+    assert connections(database) == {"444"}
+
+
+def _kill_between_file_and_restart(database: Cluster) -> None:
+    """kill -9 of `up` and of the agent as soon as the new file is there; the server still runs with the old one."""
+    process = database.start("up")
+    file = database.target.lab.root_path("s1") / CONFIG
+    until(lambda: "max_connections = 444" in file.read_text(), 60, "the new file on s1", poll=0.005)
+    database.inside("s1", "sh", "-c", "kill -9 $(supervisorctl pid outlast-agent)", check=False)
+    kill_now(process)
+
+
+# --- power cuts -----------------------------------------------------------------------------------------------------
+
+
+def test_a_member_without_power_returns_by_itself(database: Cluster) -> None:
+    with writing(database, "s2", "one-off") as said:
+        until(lambda: len(said) > 50, 20, "first rows")
+        database.poweroff("s1")
+        at = len(said)
+        begun = time.monotonic()
+        until(lambda: len(said) > at + 50, 20, "rows after the power cut")
+        print(f"50 more rows {time.monotonic() - begun:.1f} s after the power cut of another member")
+        database.poweron("s1")
+        print(f"rejoined {database.await_settled(60):.1f} s after power on")
+    until(lambda: all_alike(database), 20, "equal content")
+    for node in NODES:
+        assert missing_rows(database, node, "one-off", said) == set()
+
+
+def test_power_cut_of_all_at_once(database: Cluster) -> None:
+    with ExitStack() as stack:
+        said = {node: stack.enter_context(writing(database, node, f"all-off-{node}")) for node in NODES}
+        until(lambda: min(map(len, said.values())) > 50, 30, "rows through every member")
+        at = time.time()
+        database.poweroff(*NODES)
+    database.poweron("s3", "s1", "s2")
+    print(f"whole {database.await_settled(90):.1f} s after power on of all")
+    until(lambda: all_alike(database), 20, "equal content")
+    for node, numbers in said.items():
+        assert missing_rows(database, "s1", f"all-off-{node}", numbers) == set()
+    codes = [event.code for event in database.events(service="galera", after=at)]
+    assert codes.count("galera.first") == 0
+    # At most one bootstrap: none at all when Galera found its members by its own notes of the last view.
+    assert codes.count("galera.most-advanced") + codes.count("galera.pc-bootstrap") <= 1
+
+
+def test_the_most_advanced_goes_first(database: Cluster) -> None:
+    """s1 dies early; what is acknowledged after that only s2 and s3 have."""
+    database.poweroff("s1")
+    with writing(database, "s2", "without-s1") as said:
+        until(lambda: len(said) > 50, 30, "rows without s1")
+        at = time.time()
+        database.poweroff("s2", "s3")
+    database.poweron("s1")
+    until(lambda: "s1" in database.galera(), 30, "the agent of s1")
+    database.poweron("s2", "s3")
+    database.await_settled(90)
+    for node in NODES:
+        assert missing_rows(database, node, "without-s1", said) == set()
+    bootstraps = {
+        event.node: event.sentence
+        for event in database.events(service="galera", after=at)
+        if event.code in ("galera.most-advanced", "galera.first", "galera.pc-bootstrap")
+    }
+    assert "s1" not in bootstraps
+    assert len(bootstraps) <= 1
+
+
+def test_a_missing_member_is_waited_for_by_name(database: Cluster) -> None:
+    """Policy safe. A forged permit for a first bootstrap changes nothing where there are data."""
+    with writing(database, "s3", "waited-for") as said:
+        until(lambda: len(said) > 20, 20, "rows")
+        permit = "mkdir -p /var/lib/outlast/permits && touch /var/lib/outlast/permits/galera && sync"
+        database.inside("s1", "sh", "-c", permit)
+        database.poweroff(*NODES)
+    at = time.time()
+    database.poweron("s1", "s2")
+
+    def waiting() -> bool:
+        states = database.members("galera")
+        return len(states) == 2 and all("s3" in state.sentence for state in states.values())
+
+    until(waiting, 60, lambda: [state.sentence for state in database.members("galera").values()])
+    calm_until = time.monotonic() + 6
+    while time.monotonic() < calm_until:
+        assert in_primary(database) == 0
+    assert [event for event in database.events(after=at) if event.code == "galera.first"] == []
+    database.poweron("s3")
+    database.await_settled(90)
+    assert missing_rows(database, "s1", "waited-for", said) == set()
+
+
+def test_by_policy_a_majority_goes_on(new_lab: NewLab) -> None:
+    cluster = new_lab("galera-most", MAJORITY)
+    cluster.up()
+    cluster.sql("s1", "CREATE DATABASE test; CREATE TABLE test.kept (number INT PRIMARY KEY)")
+    cluster.sql("s2", "INSERT INTO test.kept VALUES (7)")
+    cluster.poweroff(*NODES)
+    cluster.poweron("s1", "s2")
+    begun = time.monotonic()
+    until(lambda: in_primary(cluster) == 2, 90, lambda: [one.sentence for one in cluster.members("galera").values()])
+    print(f"a majority was primary {time.monotonic() - begun:.1f} s after power on")
+    assert cluster.sql("s1", "SELECT number FROM test.kept") == "7"
+    cluster.poweron("s3")
+    cluster.await_settled(90)
+    assert cluster.sql("s3", "SELECT number FROM test.kept") == "7"
+    cluster.remove()

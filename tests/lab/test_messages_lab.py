@@ -1,0 +1,119 @@
+"""RabbitMQ, ZooKeeper and memcached on three nodes: formed, killed, without power, and back by themselves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from labs import NETWORKS, Cluster, until
+
+from outlast.rollout import secrets
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+
+NODES = ("s1", "s2", "s3")
+ADDRESSES = {"s1": "10.61.0.11", "s2": "10.61.0.12", "s3": "10.61.0.13"}
+BODY = f"""{NETWORKS}
+services: [rabbitmq, zookeeper, memcached]
+nodes: {{s1: {{roles: [service]}}, s2: {{roles: [service]}}, s3: {{roles: [service]}}}}
+lab: {{volume: 512}}
+"""
+BROKER = (Path(__file__).parent / "broker.py").read_text()
+
+
+@pytest.fixture(scope="module")
+def messages(new_lab: Callable[[str, str], Cluster]) -> Cluster:
+    cluster = new_lab("messages", BODY)
+    report = cluster.up()
+    print(f"three brokers, ZooKeeper and caches: {sum(report['phases'].values()):.1f} s")
+    return cluster
+
+
+def broker(cluster: Cluster, word: str, node: str, at: str, queue: str, count: int = 0) -> list[int]:
+    """broker.py on `node`, with the broker of `at`."""
+    password = secrets.read(secrets.path_for(cluster.path))["rabbitmq/openstack"]
+    argv = ("/opt/openstack/bin/python", "-c", BROKER, word, ADDRESSES[at], password, queue, str(count))
+    return [int(line) for line in cluster.inside(node, *argv).split()]
+
+
+def running_brokers(cluster: Cluster, node: str) -> int:
+    """How many brokers are in the cluster, as the node's broker sees it."""
+    argv = ("env", "HOME=/var/lib/rabbitmq", f"RABBITMQ_NODENAME=rabbit@{node}", "rabbitmqctl", "--timeout", "20")
+    argv = (*argv, "eval", "length(rabbit_nodes:list_running()).")
+    said = cluster.inside(node, *argv, check=False).strip().splitlines()
+    return int(said[-1]) if said and said[-1].isdigit() else 0
+
+
+def modes(cluster: Cluster) -> list[str]:
+    """What each ZooKeeper member says it is."""
+    found = []
+    for node in NODES:
+        script = f"import socket; s = socket.create_connection(('{ADDRESSES[node]}', 2181), 3); s.sendall(b'srvr'); "
+        said = cluster.inside(node, "/usr/bin/python3", "-c", script + "print(s.makefile().read())", check=False)
+        found += [line.split()[1] for line in said.splitlines() if line.startswith("Mode:")]
+    return sorted(found)
+
+
+def test_all_are_formed(messages: Cluster) -> None:
+    assert messages.unsettled() == []
+    assert running_brokers(messages, "s2") == 3
+    assert modes(messages) == ["follower", "follower", "leader"]
+
+
+def test_a_killed_broker_is_back_by_itself(messages: Cluster) -> None:
+    pid, _ = messages.programs()["s2", "rabbitmq"]
+    messages.inside("s2", "kill", "-9", f"-{_group(messages, pid)}", check=False)
+    begun = time.monotonic()
+    until(lambda: messages.programs().get(("s2", "rabbitmq"), (pid, 0))[0] != pid, 20, "a new process")
+    messages.await_settled(60)
+    until(lambda: running_brokers(messages, "s1") == 3, 60, "three brokers", poll=1.0)
+    print(f"a killed broker was back after {time.monotonic() - begun:.1f} s")
+
+
+def _group(cluster: Cluster, pid: int) -> str:
+    return cluster.inside("s2", "ps", "-o", "pgid=", "-p", str(pid)).strip()
+
+
+def test_a_killed_cache_and_zookeeper_are_back(messages: Cluster) -> None:
+    before = messages.programs()
+    for program in ("memcached", "zookeeper"):
+        messages.inside("s3", "kill", "-9", str(before["s3", program][0]))
+    until(
+        lambda: all(messages.programs().get(("s3", one), before["s3", one]) != before["s3", one]
+                    for one in ("memcached", "zookeeper")),
+        20, "new processes",
+    )  # fmt: skip
+    messages.await_settled(30)
+    until(lambda: modes(messages) == ["follower", "follower", "leader"], 20, lambda: modes(messages))
+
+
+def test_confirmed_messages_outlive_a_total_power_loss(messages: Cluster) -> None:
+    confirmed = broker(messages, "publish", "s1", "s2", "kept", 200)
+    assert len(confirmed) == 200
+    messages.poweroff(*NODES)
+    messages.poweron("s2", "s3", "s1")
+    print(f"whole {messages.await_settled(120):.1f} s after power on of all")
+    assert broker(messages, "fetch", "s1", "s3", "kept") == confirmed
+    until(lambda: modes(messages) == ["follower", "follower", "leader"], 20, lambda: modes(messages))
+
+
+def test_two_of_three_go_on(messages: Cluster) -> None:
+    """Whoever stopped last need not be there: the broker's own records are kept by majority."""
+    confirmed = broker(messages, "publish", "s1", "s3", "most", 50)
+    messages.poweroff(*NODES)
+    messages.poweron("s1", "s2")
+
+    def well() -> bool:
+        return {node: state.phase for node, state in messages.members("rabbitmq").items()} == {
+            "s1": "settled",
+            "s2": "settled",
+        }
+
+    begun = time.monotonic()
+    until(well, 120, messages.unsettled)
+    print(f"two of three brokers serve {time.monotonic() - begun:.1f} s after power on")
+    assert broker(messages, "fetch", "s1", "s2", "most") == confirmed
+    messages.poweron("s3")
+    messages.await_settled(90)
