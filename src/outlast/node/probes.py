@@ -116,8 +116,11 @@ async def _memcached(probe: Probe) -> str:
 
 
 async def _ovsdb(probe: Probe) -> str:
-    request = json.dumps({"method": "list_dbs", "params": [], "id": 1}).encode()
-    return await _line(probe, request, (probe.contains.encode() or b"result",))
+    """A server of a cluster that has no majority, or no leader yet, lists its databases too, but is not connected."""
+    where = [["name", "==", probe.contains]]
+    select = {"op": "select", "table": "Database", "where": where, "columns": ["name", "connected"]}
+    request = json.dumps({"method": "transact", "params": ["_Server", select], "id": 1}).encode()
+    return await _line(probe, request, (b'"connected":true',))
 
 
 async def _command(probe: Probe) -> str:

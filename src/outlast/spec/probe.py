@@ -17,7 +17,7 @@ class Probe:
     amqp      AMQP 0-9-1 login as `user`/`secret` (address: any of a list)   connection opened
     zookeeper "srvr" at address:port                                         mode leader, follower or standalone
     memcached "version"                                                      VERSION …
-    ovsdb     JSON-RPC echo and database list at address:port                a list with `contains`
+    ovsdb     the server at address:port about its database `contains`       connected (its cluster has a majority)
     command   argv                                                           exit 0 (and `contains` in its output)
     process   `path` names a program                                         supervisord says RUNNING
     """

@@ -84,7 +84,8 @@ def http(status: str, body: bytes = b"") -> Talk:
     return says(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
 
 
-OVSDB = b'{"error":null,"id":1,"result":["_Server","OVN_Northbound"]}'
+OVSDB = b'{"error":null,"id":1,"result":[{"rows":[{"connected":true,"name":"OVN_Northbound"}]}]}'
+OUTSIDE = OVSDB.replace(b"true", b"false")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,8 @@ OVSDB = b'{"error":null,"id":1,"result":["_Server","OVN_Northbound"]}'
         (says(b"VERSION 1.6.38\r\n"), "memcached", {}, True, "VERSION 1.6.38"),
         (says(b"ERROR\r\n"), "memcached", {}, False, "ERROR"),
         (says(OVSDB), "ovsdb", {"contains": "OVN_Northbound"}, True, "result"),
-        (says(OVSDB), "ovsdb", {"contains": "OVN_Southbound"}, False, "answered"),
+        (says(OUTSIDE), "ovsdb", {"contains": "OVN_Northbound"}, False, "answered"),
+        (says(b'{"error":null,"id":1,"result":[{"rows":[]}]}'), "ovsdb", {"contains": "OVN_Southbound"}, False, "rows"),
         *((hangs, kind, {}, False, "no answer within 0.3 s") for kind in ("http", "zookeeper", "memcached", "ovsdb")),
     ],
 )
