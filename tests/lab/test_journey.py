@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 LAB = (Path(__file__).parents[2] / "examples/lab.yaml").read_text().partition("cluster: lab\n")[2]
 CONTROLLERS = ("c1", "c2", "c3")
 VIP = "10.20.0.250"
+UWSGI = "/etc/outlast/uwsgi/glance.ini"
 
 
 @pytest.fixture(scope="module")
@@ -198,13 +199,13 @@ def change(cloud: Cluster, threads: int) -> None:
 def test_an_interrupted_change_continues(cloud: Cluster) -> None:
     change(cloud, 8)
     process = cloud.start("up")
-    until(lambda: cloud.target.lock.exists(), 20, "the change did not begin", poll=0.02)
-    time.sleep(2.5)
+    written = "threads = 8"
+    until(lambda: written in cloud.inside("c1", "cat", UWSGI), 60, "the change did not begin", poll=0.02)
     kill_now(process)
     assert json.loads(cloud.run("up", "--json", timeout=300))["phases"]
     cloud.await_settled(30)
     for node in CONTROLLERS:
-        assert "threads = 8" in cloud.inside(node, "cat", "/etc/outlast/uwsgi/glance.ini")
+        assert written in cloud.inside(node, "cat", UWSGI)
     assert "nothing to change" in cloud.run("up")
 
 
