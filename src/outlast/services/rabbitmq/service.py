@@ -32,7 +32,8 @@ SPEC = ServiceSpec(
 )
 HOME = "/var/lib/rabbitmq"
 CONFIG = "/etc/rabbitmq/rabbitmq.conf"
-CHECK = "/usr/local/lib/outlast/rabbitmq-check"
+LIBRARY = "/usr/local/lib/outlast"
+CHECK, START = f"{LIBRARY}/rabbitmq-check", f"{LIBRARY}/rabbitmq-start"
 ACCOUNT = "rabbitmq"
 USER = "openstack"
 FEATURE_FLAGS = (
@@ -64,6 +65,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             File("/etc/rabbitmq/enabled_plugins", Text("[].\n")),
             File(f"{HOME}/.erlang.cookie", Text(f"{cookie}"), 0o400, ACCOUNT, ACCOUNT),
             File(CHECK, Template("rabbitmq", "rabbitmq-check.sh.j2", {"config": CONFIG}), 0o755, on_change="none"),
+            File(START, Template("rabbitmq", "rabbitmq-start.sh.j2", {"home": HOME}), 0o755, on_change="none"),
         ),
         prepare=(_check(plan, address),),
         programs=(_program(plan, member),),
@@ -135,8 +137,8 @@ def _program(plan: Plan, member: Member) -> Program:
     erl = f"+S {schedulers}:{schedulers} +sbwt none +sbwtdcpu none +sbwtdio none"
     return Program(
         "rabbitmq",
-        # Debian's wrapper in /usr/sbin would become rabbitmq by su and send the log elsewhere.
-        ("/usr/lib/rabbitmq/bin/rabbitmq-server",),
+        # Ends in /usr/lib/rabbitmq/bin; Debian's wrapper in /usr/sbin would become rabbitmq by su and log elsewhere.
+        (START,),
         env=(
             ("HOME", HOME),
             ("LANG", "C.UTF-8"),
