@@ -36,6 +36,9 @@ IDLE = 1.0
 BUSY = 0.25
 """Seconds between two cycles while members are on their way."""
 
+GATHER = 0.08
+"""Seconds that a cycle without anything to do lets answers gather before the next one."""
+
 RECHECK = 60.0
 """Seconds after which files on disk are compared again although nobody announced a change."""
 
@@ -127,7 +130,9 @@ class Agent:
             await self._do(todo, view)
             return
         settled = all(action.final for action in actions)
-        await self._pause(IDLE if settled else BUSY)
+        # While twenty members start, some answer changes every few milliseconds: one cycle takes several together.
+        await asyncio.sleep(GATHER)
+        await self._pause((IDLE if settled else BUSY) - GATHER)
 
     async def _check_files(self, bundle: Bundle) -> None:
         now = time.monotonic()

@@ -66,20 +66,21 @@ def needs(plan: Plan, service: str, db: str = "") -> Probe:
     """The question that must be answered before a service with a database starts: can it log in?"""
     host, port = plan.vip("galera")
     secret = str(SecretRef(f"db/{service}"))
-    return Probe("sql", host, port, path=db or service, user=service, secret=secret, timeout=3.0)
+    # Once good it is good for a while: logins of a dozen waiting services cost more than the wait is worth.
+    return Probe("sql", host, port, path=db or service, user=service, secret=secret, interval=4.0, timeout=3.0)
 
 
 def keystone(plan: Plan) -> Probe:
     """Whether Keystone answers by the VIP: without it nothing else serves, and a start before it only takes its CPU."""
     address, port = plan.vip("keystone")
-    return Probe("http", address=address, port=port, path="/v3", statuses=(200,), timeout=2.0)
+    return Probe("http", address=address, port=port, path="/v3", statuses=(200,), interval=3.0, timeout=2.0)
 
 
 def broker(plan: Plan) -> Probe:
     """Whether any broker lets the services in."""
     secret = str(SecretRef("rabbitmq/openstack"))
     addresses = ",".join(plan.addresses("rabbitmq"))
-    return Probe("amqp", addresses, plan.port("rabbitmq", "amqp"), user="openstack", secret=secret, timeout=5.0)
+    return Probe("amqp", addresses, plan.port("rabbitmq", "amqp"), user="openstack", secret=secret, interval=4.0, timeout=5.0)
 
 
 def memcached_servers(plan: Plan) -> str:
