@@ -11,12 +11,12 @@ import time
 import xmlrpc.client
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 
 from outlast.node import disk, hands
 from outlast.node.decide import Action, decide, next_step
+from outlast.node.identity import boot_id, code_digest, held
 from outlast.node.prober import Prober
 from outlast.node.recovery import Recovery, recoveries
 from outlast.node.serve import Server
@@ -371,29 +371,6 @@ def _state(member: MemberView, action: Action) -> MemberState:
 
 def _phase(member: MemberView, action: Action) -> str:
     return "running" if member.up else action.kind if action.kind != "none" else "waiting"
-
-
-def held(vips: tuple[str, ...]) -> tuple[str, ...]:
-    """Which of the cluster's VIPs this node carries now, from the kernel's table of local addresses."""
-    try:
-        table = Path("/proc/net/fib_trie").read_text()
-    except OSError:
-        return ()
-    words = set(table.split())
-    return tuple(vip for vip in vips if vip in words)
-
-
-def code_digest() -> str:
-    """Digest of the code on disk: the target of the `code` link (the agent leaves when it changes)."""
-    try:
-        return os.readlink(disk.CODE).rsplit("-", 1)[-1]
-    except OSError:
-        return ""
-
-
-def boot_id() -> str:
-    """Identity of this boot of the node: PID 1's start time (a lab node shares its kernel's boot id with the host)."""
-    return Path("/proc/1/stat").read_text().rsplit(")", 1)[1].split()[19]
 
 
 def main(argv: list[str]) -> int:
