@@ -1,23 +1,21 @@
 """Runs on a node in OpenStack's environment: publishes to, or reads from, a quorum queue, with confirmations.
 
-Words: publish or fetch, broker's address, password, queue, count. `publish` prints every number that was confirmed.
+Words: publish or fetch, broker's address, password, queue, seconds to keep trying, count. `publish` prints every number
+that was confirmed, `fetch` every one that it got (twice, if its acknowledgement was lost).
 """
 
 import sys
+import time
 
 import amqp
 
-WORD, ADDRESS, PASSWORD, QUEUE, COUNT = sys.argv[1:]
+WORD, ADDRESS, PASSWORD, QUEUE, SECONDS, COUNT = sys.argv[1:]
 
 
-def main() -> None:
+def once() -> None:
+    place = f"{ADDRESS}:5672"
     connection = amqp.Connection(
-        f"{ADDRESS}:5672",
-        userid="openstack",
-        password=PASSWORD,
-        confirm_publish=True,
-        connect_timeout=5,
-        read_timeout=10,
+        place, userid="openstack", password=PASSWORD, confirm_publish=True, connect_timeout=2, read_timeout=3
     )
     connection.connect()
     channel = connection.channel()
@@ -31,6 +29,17 @@ def main() -> None:
             sys.stdout.write(f"{message.body}\n")
             channel.basic_ack(message.delivery_tag)
     connection.close()
+
+
+def main() -> None:
+    end = time.monotonic() + float(SECONDS)
+    while True:
+        try:
+            return once()
+        except (OSError, amqp.AMQPError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
 
 
 main()

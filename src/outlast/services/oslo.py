@@ -80,7 +80,8 @@ def broker(plan: Plan) -> Probe:
     """Whether any broker lets the services in."""
     secret = str(SecretRef("rabbitmq/openstack"))
     addresses = ",".join(plan.addresses("rabbitmq"))
-    return Probe("amqp", addresses, plan.port("rabbitmq", "amqp"), user="openstack", secret=secret, interval=4.0, timeout=5.0)
+    port = plan.port("rabbitmq", "amqp")
+    return Probe("amqp", addresses, port, user="openstack", secret=secret, interval=4.0, timeout=5.0)
 
 
 def memcached_servers(plan: Plan) -> str:

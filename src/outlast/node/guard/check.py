@@ -12,7 +12,12 @@ from outlast.node.guard.settings import BalancerSettings, RouterSettings
 from outlast.node.guard.writers import roles
 
 SECONDS = 10.0
-HARMLESS = ("[NOTICE]", "Configuration file is valid", "Warnings were found", "SECURITY VIOLATION - scripts are being executed")
+HARMLESS = (
+    "[NOTICE]",
+    "Configuration file is valid",
+    "Warnings were found",
+    "SECURITY VIOLATION - scripts are being executed",
+)
 
 
 def check_balancer(settings: BalancerSettings, file: str = "") -> list[str]:
