@@ -207,13 +207,23 @@ def _voters(view: GaleraView) -> tuple[str, ...] | GaleraStep:
         return reported
     missing = tuple(name for name in view.members if name not in reported)
     if view.policy == "majority" and 2 * len(reported) > len(view.members):
-        if view.permit == "recovery":
-            return reported
-        sentence = f"{_list(missing)} did not report; a majority may go on by policy, once this node holds the permit"
-        return GaleraStep(ASK, "galera.ask-permit", sentence)
+        return reported if view.permit == "recovery" else _ask(view, reported, missing)
     return GaleraStep(
         WAIT, "galera.wait-positions", f"no primary component; {_list(missing)} must first report its position"
     )
+
+
+def _ask(view: GaleraView, reported: tuple[str, ...], missing: tuple[str, ...]) -> GaleraStep:
+    """Only the one that would bootstrap asks: in the hands of another the permit would help nobody, for ever."""
+    winner = _winner(view, reported)
+    if isinstance(winner, GaleraStep):
+        return winner
+    name, seqno, _ = winner
+    if name != view.node:
+        sentence = f"{name} is the most advanced of those that reported (seqno {seqno}) and asks for the permit"
+        return GaleraStep(WAIT, "galera.wait-winner", sentence)
+    sentence = f"{_list(missing)} did not report; a majority may go on by policy, once this node holds the permit"
+    return GaleraStep(ASK, "galera.ask-permit", sentence)
 
 
 def _winner(view: GaleraView, voters: tuple[str, ...]) -> tuple[str, int, str] | GaleraStep:

@@ -102,6 +102,14 @@ TABLE = [
         "galera.ask-permit",
     ),
     (
+        "majority, another is more advanced",
+        "c2",
+        (down(10), down(10), GONE),
+        {"policy": "majority"},
+        "wait",
+        "galera.wait-winner",
+    ),
+    (
         "majority with permit",
         "c1",
         (down(), down(), GONE),
