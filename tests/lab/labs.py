@@ -46,6 +46,8 @@ vips:
   internal: {address: 10.61.0.250}
 """
 
+SUPERVISOR = ("/opt/outlast/bin/supervisorctl", "-c", "/etc/outlast/supervisord.conf")
+
 # Where a developer names a root in $OUTLAST_TEST_IMAGE, no image is built for an unfinished recipe.
 IMAGE = os.environ.get("OUTLAST_TEST_IMAGE", "")
 _COMMAND = ("-m", "outlast.cli.main")
@@ -248,6 +250,10 @@ class Cluster:
         """Rows as lines, asked by the node's own socket."""
         argv = ("mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--batch", "--skip-column-names")
         return self.inside(node, *argv, given=statement, check=check, timeout=timeout).strip()
+
+    def agent(self, node: str) -> int:
+        """The pid of a node's agent, 0 while it is not running."""
+        return int(self.inside(node, *SUPERVISOR, "pid", "outlast-agent"))
 
     def poweroff(self, *nodes: str) -> None:
         """The plugs of all these nodes at once."""

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from labs import NETWORKS, VIPS, Cluster, until
+from labs import NETWORKS, SUPERVISOR, VIPS, Cluster, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
@@ -32,7 +32,6 @@ lab: {{volume: 1024}}
 TEXT = (Path(__file__).parent / "endpoint_client.py").read_text()
 PYTHON = ("/usr/bin/python3", "-c", TEXT)
 RATE = 25
-SUPERVISOR = ("/opt/outlast/bin/supervisorctl", "-c", "/etc/outlast/supervisord.conf")
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +93,6 @@ def pass_seconds(lines: list[str], seconds: float) -> None:
     until(lambda: len(lines) >= wanted, seconds * 3 + 15, f"{wanted} connects")
 
 
-def agent(cluster: Cluster, node: str) -> int:
-    return int(cluster.inside(node, *SUPERVISOR, "pid", "outlast-agent"))
-
-
 def owners(spans: dict[str, list[str]]) -> list[str]:
     """Who has the VIP by the watchers' last words."""
     return [node for node, lines in spans.items() if lines and lines[-1].startswith("+")]
@@ -139,9 +134,9 @@ def test_a_killed_agent_is_not_noticed(endpoint: Cluster) -> None:
     before = endpoint.programs()
     with connecting(endpoint) as lines:
         for node in NODES:
-            pid = agent(endpoint, node)
+            pid = endpoint.agent(node)
             endpoint.inside(node, "kill", "-9", str(pid))
-            until(lambda node=node, pid=pid: agent(endpoint, node) not in (0, pid), 15, "a new agent")  # type: ignore[misc]
+            until(lambda node=node, pid=pid: endpoint.agent(node) not in (0, pid), 15, "a new agent")  # type: ignore[misc]
         endpoint.await_settled(30)
     assert failed(lines) == []
     assert endpoint.programs() == before
@@ -149,7 +144,7 @@ def test_a_killed_agent_is_not_noticed(endpoint: Cluster) -> None:
 
 def test_a_frozen_agent_is_not_noticed(endpoint: Cluster) -> None:
     """All of them, and the supervisors too: no client needs either."""
-    agents = {node: agent(endpoint, node) for node in NODES}
+    agents = {node: endpoint.agent(node) for node in NODES}
     # A node's first process is deaf to signals from inside the node.
     supervisors = [pid for node in NODES if (pid := endpoint.target.lab.pid1(node))]
     held = endpoint.holders(VIP)

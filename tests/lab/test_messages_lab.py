@@ -65,6 +65,19 @@ def test_all_are_formed(messages: Cluster) -> None:
     assert modes(messages) == ["follower", "follower", "leader"]
 
 
+def test_a_refused_setting_is_told_and_stops_nothing(messages: Cluster) -> None:
+    """The broker's own reader is asked before the running broker is stopped."""
+    before = messages.programs()
+    messages.write(f'{BODY}\noverrides: {{rabbitmq: {{rabbitmq.conf: {{"": {{heartbeatt: 5}}}}}}}}\n')
+    said = messages.run("up", status=1)
+    assert "rabbitmq on s1" in said
+    assert "unknown variable: heartbeatt" in said
+    assert messages.programs() == before
+    messages.write(BODY)
+    messages.up()
+    assert messages.programs() == before
+
+
 def test_a_killed_broker_is_back_by_itself(messages: Cluster) -> None:
     pid, _ = messages.programs()["s2", "rabbitmq"]
     messages.inside("s2", "kill", "-9", f"-{_group(messages, pid)}", check=False)
