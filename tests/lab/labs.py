@@ -133,7 +133,8 @@ class Cluster:
         """What every node's agent says now; a node without power has no answer."""
 
         async def ask() -> Mapping[str, Answer]:
-            return await collect(self.target.connectors())
+            async with self.target.reached() as connectors:
+                return await collect(connectors)
 
         return asyncio.run(ask())
 

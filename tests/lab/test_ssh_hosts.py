@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import labs
@@ -58,24 +57,23 @@ def hosts(
     (home / ".ssh").mkdir(mode=0o700)
     key = home / ".ssh/id_ed25519"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    known = []
-    with ExitStack() as stack:
-        for node, address in NODES.items():
-            known.append(f"{address} {_serve(machine, stack, node, address, key.with_suffix('.pub').read_text())}")
-        (home / ".ssh/known_hosts").write_text("\n".join(known) + "\n")
-        given = {node: f", ssh: root@{address}" for node, address in NODES.items()}
-        over_ssh = labs.Cluster(home, "hosts", name=f"{machine.name}-ssh")
-        over_ssh.write(FILE.format(**given))
-        before = os.environ.get("HOME", "")
-        os.environ["HOME"] = str(home)
-        try:
-            yield over_ssh
-        finally:
-            os.environ["HOME"] = before
+    known = [
+        f"{address} {_serve(machine, node, address, key.with_suffix('.pub').read_text())}"
+        for node, address in NODES.items()
+    ]
+    (home / ".ssh/known_hosts").write_text("\n".join(known) + "\n")
+    over_ssh = labs.Cluster(home, "hosts", name=f"{machine.name}-ssh")
+    over_ssh.write(FILE.format(**{node: f", ssh: root@{address}" for node, address in NODES.items()}))
+    before = os.environ.get("HOME", "")
+    os.environ["HOME"] = str(home)
+    try:
+        yield over_ssh
+    finally:
+        os.environ["HOME"] = before
 
 
-def _serve(machine: labs.Cluster, stack: ExitStack, node: str, address: str, public: str) -> str:
-    """Starts an SSH server on the node; its host key."""
+def _serve(machine: labs.Cluster, node: str, address: str, public: str) -> str:
+    """Starts an SSH server on the node, which goes with the node; its host key."""
     recipe = digest(load_recipe(package for spec in SPECS.values() for package in spec.packages))
     machine.inside(
         node,
@@ -87,7 +85,7 @@ def _serve(machine: labs.Cluster, stack: ExitStack, node: str, address: str, pub
         given=public,
     )
     machine.inside(node, "sh", "-c", "cat > /etc/ssh/test_sshd", given=SSHD.format(address=address))
-    stack.enter_context(machine.running(node, "/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/test_sshd"))
+    machine.inside(node, "/usr/sbin/sshd", "-E", "/var/log/test_sshd.log", "-f", "/etc/ssh/test_sshd")
     labs.until(lambda: machine.inside(node, "ss", "-Hltn", "sport = :22"), 10, f"no SSH server on {node}")
     return " ".join(machine.inside(node, "cat", "/etc/ssh/test_host_key.pub").split()[:2])
 

@@ -26,8 +26,8 @@ async def prepare(target: Target) -> tuple[str, ...]:
     Raises RolloutError naming the host and its last words, RemoteError for one out of reach.
     """
     recipe = load_recipe(package for spec in SPECS.values() for package in spec.packages)
-    connectors = target.connectors()
-    done = await asyncio.gather(*(_host(target.plan, node, item, recipe) for node, item in connectors.items()))
+    async with target.reached() as connectors:
+        done = await asyncio.gather(*(_host(target.plan, node, item, recipe) for node, item in connectors.items()))
     return tuple(node for node, new in zip(connectors, done, strict=True) if new)
 
 

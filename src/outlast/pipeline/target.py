@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -107,6 +108,15 @@ class Target:
             elif process.returncode is None:
                 process.kill()
                 await process.wait()
+
+    @asynccontextmanager
+    async def reached(self) -> AsyncIterator[Mapping[str, Connector]]:
+        """Ways to all nodes that run members, closed at the end."""
+        connectors = self.connectors()
+        try:
+            yield connectors
+        finally:
+            await asyncio.gather(*(item.close() for item in connectors.values()))
 
     def connectors(self) -> Mapping[str, Connector]:
         """Ways to all nodes that run members."""

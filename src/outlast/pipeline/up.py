@@ -114,7 +114,8 @@ async def _roll(target: Target, progress: Progress, report: Report, deadline: fl
 
     outside = asyncio.create_task(cloud()) if _offers_tokens(target) else None
     try:
-        done = await roll(new, code, target.connectors(), observe, deadline)
+        async with target.reached() as connectors:
+            done = await roll(new, code, connectors, observe, deadline)
         if outside:
             await outside
         return done

@@ -45,14 +45,16 @@ def down(target: Target, keep_secrets: bool = False) -> Mapping[str, object]:
 
 async def look(target: Target) -> tuple[ClusterStatus, Mapping[str, Answer]]:
     """The cluster's status now, from the nodes themselves."""
-    answers = await collect(target.connectors())
+    async with target.reached() as connectors:
+        answers = await collect(connectors)
     return status(target.plan, answers), answers
 
 
 async def all_events(target: Target, node: str = "", service: str = "") -> list[Event]:
     """Events of all nodes (or one), in time order; nodes out of reach are left out."""
-    connectors = {name: item for name, item in target.connectors().items() if not node or name == node}
-    found = await asyncio.gather(*(events(item) for item in connectors.values()), return_exceptions=True)
+    async with target.reached() as all_nodes:
+        connectors = {name: item for name, item in all_nodes.items() if not node or name == node}
+        found = await asyncio.gather(*(events(item) for item in connectors.values()), return_exceptions=True)
     flat = [event for item in found if not isinstance(item, BaseException) for event in item]
     return sorted((event for event in flat if not service or event.service == service), key=lambda event: event.at)
 
@@ -64,7 +66,8 @@ async def differences(target: Target) -> tuple[Change, ...]:
     """
     new, _ = bundles(target, dry=True)
     try:
-        old = await current(target.connectors())
+        async with target.reached() as connectors:
+            old = await current(connectors)
     except InputError as error:
         if error.code != "cluster.not-up":
             raise

@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import openstack
@@ -100,7 +102,7 @@ def security_group(cloud: Cloud, name: str) -> Resource:
     group = cloud.network.find_security_group(name)
     if group is None:
         group = cloud.network.create_security_group(name=name)
-        for protocol, port in (("icmp", None), ("tcp", 80), ("udp", 7)):
+        for protocol, port in (("icmp", None), ("tcp", 80), ("tcp", 7)):
             cloud.network.create_security_group_rule(
                 security_group_id=group.id,
                 direction="ingress",
@@ -118,7 +120,6 @@ def flavor(cloud: Cloud, name: str) -> Resource:
 
 def keypair(cloud: Cloud, name: str) -> None:
     if cloud.compute.find_keypair(name) is None:
-        subprocess.run(["rm", "-f", "/tmp/outlast-demo-key"], check=False)
         cloud.compute.create_keypair(name=name, public_key=public_key())
 
 
@@ -150,37 +151,59 @@ def answers_tcp(address: str, seconds: float) -> bool:
     return False
 
 
-def floating(cloud: Cloud, provider: Resource, server: Resource) -> str:
-    port = next(iter(cloud.network.ports(device_id=server.id)))
-    for address in cloud.network.ips(port_id=port.id):
+def port(cloud: Cloud, name: str, inner: Resource, group: Resource) -> Resource:
+    """The server's port, made before the server: so its floating address is there when it boots."""
+    return cloud.network.find_port(name) or cloud.network.create_port(
+        name=name, network_id=inner.id, security_group_ids=[group.id]
+    )
+
+
+def floating(cloud: Cloud, provider: Resource, own: Resource) -> str:
+    for address in cloud.network.ips(port_id=own.id):
         return str(address.floating_ip_address)
-    return str(cloud.network.create_ip(floating_network_id=provider.id, port_id=port.id).floating_ip_address)
+    return str(cloud.network.create_ip(floating_network_id=provider.id, port_id=own.id).floating_ip_address)
+
+
+def told(step: str, work: Callable[[], Any]) -> Any:
+    found = work()
+    tell(step)
+    return found
+
+
+def prepare(cloud: Cloud, order: Order) -> tuple[Resource, Resource, Resource, str]:
+    """Image, networks, and key with flavor do not need each other: image, flavor, port and floating address."""
+    name = order["name"]
+
+    def small_things() -> tuple[Resource, Resource]:
+        mine = connect(order["auth"])
+        group = security_group(mine, name)
+        keypair(mine, name)
+        return group, flavor(mine, name)
+
+    with ThreadPoolExecutor(3) as pool:
+        disk = pool.submit(told, "image", lambda: images(connect(order["auth"]), name, order["guest"]))
+        small = pool.submit(told, "key, flavor and security group", small_things)
+        provider, inner = told("network and router", lambda: network(cloud, order))
+        group, size = small.result()
+        own = port(cloud, order["server"], inner, group)
+        address = floating(cloud, provider, own)
+        tell("floating address", address=address)
+        return disk.result(), size, own, address
 
 
 def run(cloud: Cloud, order: Order) -> int:
-    name = order["name"]
     cloud.authorize()
     tell("token")
-    disk = images(cloud, name, order["guest"])
-    tell("image")
-    provider, inner = network(cloud, order)
-    tell("network and router")
-    group = security_group(cloud, name)
-    keypair(cloud, name)
-    size = flavor(cloud, name)
-    tell("key, flavor and security group")
+    disk, size, own, address = prepare(cloud, order)
     server = cloud.compute.find_server(order["server"]) or cloud.compute.create_server(
         name=order["server"],
         image_id=disk.id,
         flavor_id=size.id,
-        networks=[{"uuid": inner.id}],
-        security_groups=[{"name": group.name}],
-        key_name=name,
+        networks=[{"port": own.id}],
+        key_name=order["name"],
     )
-    server = cloud.compute.wait_for_server(server, wait=order["seconds"], interval=0.5)
+    server = cloud.compute.wait_for_server(server, wait=order["seconds"], interval=0.3)
     tell("server active", host=server.compute_host)
-    address = floating(cloud, provider, server)
-    tell("floating address", address=address)
     if not ping(address, order["seconds"]):
         tell("failed", sentence=f"{address} does not answer ping")
         return 1
@@ -226,6 +249,9 @@ def remove_networks(cloud: Cloud, name: str) -> None:
     for found in (name, f"{name}-external"):
         inner = cloud.network.find_network(found)
         if inner:
+            # Ports made before their servers stay when these go.
+            for own in cloud.network.ports(network_id=inner.id, device_owner=""):
+                cloud.network.delete_port(own)
             cloud.network.delete_network(inner)
 
 
