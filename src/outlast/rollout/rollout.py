@@ -13,13 +13,15 @@ from outlast.errors import RemoteError, RolloutError
 from outlast.observe.collect import Answer, Unreachable, collect
 from outlast.remote.base import Connector
 from outlast.render.bundle import Code
-from outlast.rollout.waves import Change, changes, unreadable, waves
+from outlast.rollout.waves import Change, changes, disturbed, unreadable, waves
 from outlast.spec import bundle as bundles
 from outlast.spec.bundle import Bundle
 
 BUNDLE_PATH = "/var/lib/outlast/bundle.json"
 ACCEPT = (Path(__file__).parent / "accept.py").read_text()
 POLL = 0.25
+PATIENCE = 60.0
+"""Seconds that members get to become well with what they have, before a change that may cure them goes on."""
 
 Observer = Callable[[Mapping[str, Answer]], None]
 
@@ -70,11 +72,52 @@ async def roll(
     found = planned_changes(old, new)
     permits = await _permits(new, old, connectors)
     for wave in waves(old, new):
+        for node in wave:
+            await _others_well(node, disturbed(old.get(node), new[node]), new, connectors, observer, deadline)
         await asyncio.gather(*(_hand_over(connectors[node], new[node], code, permits.get(node, ())) for node in wave))
         # A member added to several nodes may need all of them: a wave waits only for those that were there before.
         await settle(new, wave, connectors, observer, deadline, added=_added(found, wave))
     await settle(new, tuple(new), connectors, observer, deadline)
     return Rollout(found, time.monotonic() - begun)
+
+
+async def _others_well(
+    node: str,
+    services: frozenset[str],
+    new: Mapping[str, Bundle],
+    connectors: Mapping[str, Connector],
+    observer: Observer,
+    deadline: float,
+) -> None:
+    """Before members on `node` go down: until those services are well on all other nodes.
+
+    An interrupted rollout may have left a member on its way. One that is to be changed yet, and does not get well by
+    itself within PATIENCE, is not waited for: the change may be its cure. Raises RolloutError after `deadline` seconds.
+    """
+    begun = time.monotonic()
+    while services:
+        answers = await collect(connectors)
+        observer(answers)
+        ill = [other for other in new if other != node and _ill(answers[other], services)]
+        waited = time.monotonic() - begun
+        final = [other for other in ill if _has_bundle(answers[other], new[other])]
+        if not ill or (waited > PATIENCE and not final):
+            return
+        if waited > deadline:
+            reasons = "; ".join(f"{other}: {_reason(answers[other])}" for other in ill)
+            sentence = f"{node} was not touched, two members at once would be away. {reasons}. Run it again to continue"
+            raise RolloutError("rollout.others-not-well", sentence)
+        await asyncio.sleep(POLL)
+
+
+def _ill(answer: Answer, services: frozenset[str]) -> bool:
+    if isinstance(answer, Unreachable):
+        return True
+    return any(state.service in services and state.phase != "settled" for state in answer.members)
+
+
+def _has_bundle(answer: Answer, bundle: Bundle) -> bool:
+    return not isinstance(answer, Unreachable) and answer.bundle == bundle.digest
 
 
 async def _permits(

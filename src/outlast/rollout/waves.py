@@ -75,5 +75,10 @@ def waves(old: Mapping[str, Bundle | None], new: Mapping[str, Bundle]) -> tuple[
     return tuple(wave for wave in (fresh, gentle, *rolling) if wave)
 
 
+def disturbed(old: Bundle | None, new: Bundle) -> frozenset[str]:
+    """Services that lose a member for a moment when the node takes `new`."""
+    return frozenset(item.service for item in changes(old, new) if item.kind in ("restart", "reload", "remove"))
+
+
 def _disturbing(found: tuple[Change, ...]) -> bool:
     return any(change.kind in ("restart", "reload", "remove") for change in found)

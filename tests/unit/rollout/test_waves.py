@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlast.rollout.waves import changes, unreadable, waves
+from outlast.rollout.waves import changes, disturbed, unreadable, waves
 from outlast.spec.bundle import Bundle, BundleFile, BundleMember
 from outlast.spec.probe import Probe
 from outlast.spec.program import Step
@@ -85,6 +85,15 @@ def test_restarts_go_one_at_a_time_in_order() -> None:
 def test_reloads_and_removals_go_one_at_a_time() -> None:
     for members in ((replace(MEMBER, reload_digest="l2"),), ()):
         assert waves(cluster("c1", "c2"), cluster("c1", "c2", members=members)) == (("c1",), ("c2",))
+
+
+def test_who_loses_a_member_for_a_moment() -> None:
+    """An interrupted rollout waits for these on the other nodes before it goes on."""
+    assert disturbed(bundle(), changed(restart_digest="r2")) == {MEMBER.service}
+    assert disturbed(bundle(), changed(reload_digest="l2")) == {MEMBER.service}
+    assert disturbed(bundle(), bundle(members=())) == {MEMBER.service}
+    assert disturbed(bundle(), changed(probes=(Probe("tcp"),))) == frozenset()
+    assert disturbed(None, bundle()) == frozenset()
 
 
 def test_what_disturbs_nobody_goes_together() -> None:
