@@ -86,7 +86,10 @@ class Cluster:
     # --- the file and the command --------------------------------------------------------------------------------
 
     def write(self, body: str) -> None:
-        self.path.write_text(f"cluster: {self.name}\n{body}")
+        # Whole or not at all: other threads of a test read it meanwhile.
+        draft = self.path.with_suffix(".draft")
+        draft.write_text(f"cluster: {self.name}\n{body}")
+        draft.replace(self.path)
 
     def argv(self, *words: str) -> list[str]:
         return [sys.executable, *(_WITH_IMAGE if IMAGE else _COMMAND), *words]

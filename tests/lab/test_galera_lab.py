@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,24 @@ def wsrep(cluster: Cluster, node: str, name: str) -> str:
 
 def in_primary(cluster: Cluster) -> int:
     return sum(wsrep(cluster, node, "cluster_status") == "Primary" for node in cluster.powered())
+
+
+@contextmanager
+def counting(cluster: Cluster) -> Iterator[list[int]]:
+    """How many members are in the primary component, again and again while the block lasts."""
+    counts, done = [in_primary(cluster)], threading.Event()
+
+    def count() -> None:
+        while not done.is_set():
+            counts.append(in_primary(cluster))
+
+    counter = threading.Thread(target=count)
+    counter.start()
+    try:
+        yield counts
+    finally:
+        done.set()
+        counter.join()
 
 
 def dump(cluster: Cluster, node: str) -> str:
@@ -149,13 +168,16 @@ def test_an_interrupted_first_up_continues(new_lab: NewLab) -> None:
 
 
 def test_an_interrupted_change_continues(database: Cluster) -> None:
-    for number, seconds in enumerate((0.3, 1.0, 2.0, 4.0)):
-        options(database, 400 + number)
-        kill_after(database.start("up"), seconds)
-    options(database, 444)
-    _kill_between_file_and_restart(database)
-    assert database.up(timeout=200)
+    """Each time with another value, so that each continues what is half done; never are two members away at once."""
+    with counting(database) as counts:
+        for number, seconds in enumerate((0.3, 1.0, 2.0, 4.0)):
+            options(database, 400 + number)
+            kill_after(database.start("up"), seconds)
+        options(database, 444)
+        _kill_between_file_and_restart(database)
+        assert database.up(timeout=200)
     assert database.unsettled() == []
+    assert min(counts) >= 2
     assert connections(database) == {"444"}
 
 
