@@ -109,15 +109,19 @@ class Cluster:
         self, *words: str, status: int = 0, timeout: float = 300.0, options: Sequence[str] = (), file: bool = True
     ) -> str:
         """The command to its end; what it printed. Fails when it ends with another exit status."""
-        done = subprocess.run(
-            self.argv(*words, *(["-f", str(self.path)] if file else []), *options),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout,
-            env={**os.environ, "OUTLAST_CLUSTER": str(self.path)},
-        )
+        try:
+            done = subprocess.run(
+                self.argv(*words, *(["-f", str(self.path)] if file else []), *options),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=timeout,
+                env={**os.environ, "OUTLAST_CLUSTER": str(self.path)},
+            )
+        except subprocess.TimeoutExpired as late:
+            events = [f"{one.at:.1f} {one.node} {one.service} {one.sentence}" for one in self.events()[-40:]]
+            raise AssertionError("\n".join([f"{late}", f"{late.stdout!r}", *self.unsettled(), *events])) from late
         assert done.returncode == status, f"outlast {' '.join(words)}: exit {done.returncode}\n{done.stdout}"
         return done.stdout
 
