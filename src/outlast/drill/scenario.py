@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from outlast.spec.file import Scalar
 
-# `groups` of a partition is the one option that is no scalar: target descriptions, side by side.
-Option = Scalar | tuple[tuple[str, ...], ...]
+# `groups` of a partition is the one option that is no scalar: lists of target descriptions.
+OptionValue = Scalar | tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Fault:
     verb: str
     target: str
     after: float = 0.0
-    options: Mapping[str, Option] = field(default_factory=dict)
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,8 @@ class Scenario:
 
     covers: numbers of requirements and of conformance cases. workloads: names of the instrument's workloads, empty for
     all that the cluster can take. rate: requests per second over all workloads. warmup: load before the first fault;
-    hold: from the last fault to the undo; recover: longest wait for full redundancy after it; after: load once redundancy
-    is back (L1 is judged on these requests). undo False: the product must repair it alone, nothing is undone unless it
+    hold: from the last fault to the undo; recover: longest wait for full redundancy after it; after: load once it is
+    there (L1 is judged on these requests). undo False: the product must repair it alone, nothing is undone unless it
     fails to. budgets: figure -> limit. needs: what the cluster must have ("controllers", "computes").
     text: the YAML that it came from.
     """
