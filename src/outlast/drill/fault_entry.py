@@ -7,12 +7,13 @@ from collections.abc import Mapping
 
 from outlast.drill.reading import Refusals, a_yes_no, in_range, name
 from outlast.drill.scenario import Fault, OptionValue
-from outlast.drill.vocabulary import OPTIONS, TARGETS, VERBS, Option, Verb, is_target
+from outlast.drill.vocabulary import TARGETS, VERBS, Option, Verb, is_target
 from outlast.model.document import Data, Path
 from outlast.model.shape import listed
 from outlast.model.wording import dotted, meant, shown
 
 _PROGRAM = re.compile(r"[a-z][a-z0-9-]{0,60}")
+_PROGRAMS = re.compile(rf"{_PROGRAM.pattern}(, ?{_PROGRAM.pattern})*")
 _LONGEST_WAIT = 3600.0
 
 
@@ -63,21 +64,20 @@ def _one_target(value: Data, path: Path, found: Refusals) -> str:
 
 def _options(entry: Mapping[str, Data], verb: str, path: Path, found: Refusals) -> dict[str, OptionValue]:
     form = VERBS[verb]
-    for key in form.required:
+    for key, option in form.required.items():
         if key not in entry:
-            about = OPTIONS[key].about.removesuffix(".").lower()
-            found.add("drill.file.option-missing", f"{dotted(path)}: {verb} needs {key!r}", about, path)
+            found.add("drill.file.option-missing", f"{dotted(path)}: {verb} needs {key!r}", option.about, path)
     options: dict[str, OptionValue] = {}
     for key, value in entry.items():
-        if key in form.required or key in form.optional:
-            options[key] = _option(OPTIONS[key], value, (*path, key), found)
+        if key in form.options:
+            options[key] = _option(form.options[key], value, (*path, key), found)
         elif key not in ("verb", "target", "after"):
             found.add("drill.file.option", f"{dotted(path)}: {verb} takes no {key!r}", _takes(key, form), (*path, key))
     return options
 
 
 def _takes(key: str, form: Verb) -> str:
-    choices = (*form.required, *form.optional)
+    choices = form.options
     return meant(key, ("after", *choices), "it takes") if choices else "it takes nothing but a target and `after`"
 
 
@@ -91,12 +91,10 @@ def _option(form: Option, value: Data, path: Path, found: Refusals) -> OptionVal
             return _count(form, value, path, found)
         case "choice":
             return _choice(form, value, path, found)
-        case "target":
-            return _one_target(value, path, found)
         case "groups":
             return _groups(value, path, found)
         case "name":
-            return name(value, path, _PROGRAM, found)
+            return name(value, path, _PROGRAMS if form.many else _PROGRAM, found)
 
 
 def _count(form: Option, value: Data, path: Path, found: Refusals) -> int:
@@ -107,11 +105,12 @@ def _count(form: Option, value: Data, path: Path, found: Refusals) -> int:
 
 
 def _choice(form: Option, value: Data, path: Path, found: Refusals) -> str:
-    word = str(value)  # a way such as 500 looks like a number
-    if word not in form.choices:
-        sentence = f"{dotted(path)} is {shown(value)}; expected one of {listed(form.choices)}"
-        found.add("drill.file.choice", sentence, meant(word, form.choices, "choices"), path)
-    return word
+    text = str(value)  # a way such as 500 looks like a number
+    for word in [item.strip() for item in text.split(",")] if form.many else [text]:
+        if word not in form.choices:
+            sentence = f"{dotted(path)} is {shown(value)}; expected one of {listed(form.choices)}"
+            found.add("drill.file.choice", sentence, meant(word, form.choices, "choices"), path)
+    return text
 
 
 def _groups(value: Data, path: Path, found: Refusals) -> tuple[tuple[str, ...], ...]:
@@ -128,13 +127,10 @@ def _groups(value: Data, path: Path, found: Refusals) -> tuple[tuple[str, ...], 
 
 
 def _partition(entry: Mapping[str, Data], options: dict[str, OptionValue], path: Path, found: Refusals) -> Fault:
-    """Whoever carries it out finds either `groups` or `alone`, and a target in words for both."""
-    given = [key for key in ("target", "alone", "groups") if key in entry]
+    """A target against the rest, or sides by name; never both."""
+    given = [key for key in ("target", "groups") if key in entry]
     if len(given) != 1:
-        sentence = f"{dotted(path)}: a partition needs one of `alone` and `groups`; it has {listed(given) or 'none'}"
-        found.add("drill.file.groups", sentence, "alone: one cuts one node off", path)
-    after = _after(entry, path, found)
-    if "groups" in options:
-        return Fault(verb="partition", target="all", after=after, options=options)
-    target = options.get("alone") or (_target(entry, path, found) if "target" in entry else "")
-    return Fault(verb="partition", target=str(target), after=after, options={**options, "alone": target})
+        sentence = f"{dotted(path)}: a partition needs either `target` or `groups`; it has {listed(given) or 'none'}"
+        found.add("drill.file.groups", sentence, "target: one cuts one node off", path)
+    target = _target(entry, path, found) if given == ["target"] else "all"
+    return Fault(verb="partition", target=target, after=_after(entry, path, found), options=options)

@@ -200,8 +200,7 @@ def write(scenario: Scenario) -> str:
 
 def _entry(fault: Fault) -> Mapping[str, OptionValue]:
     after = {"after": fault.after} if fault.after else {}
-    # A partition's target follows from its options.
-    target = {} if fault.verb == "partition" else {"target": fault.target}
+    target = {} if "groups" in fault.options else {"target": fault.target}
     return {"verb": fault.verb, **target, **after, **fault.options}
 
 

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
 @dataclass(frozen=True)
 class Option:
-    """What a verb may be told. low, high: limits of a number, both allowed."""
+    """What a verb may be told. low, high: limits of a number, both allowed. many: several, with commas."""
 
-    kind: Literal["name", "choice", "number", "count", "yes-no", "groups", "target"]
+    kind: Literal["name", "choice", "number", "count", "yes-no", "groups"]
     about: str
     low: float = 0.0
     high: float = 0.0
     choices: tuple[str, ...] = ()
+    many: bool = False
 
 
 @dataclass(frozen=True)
 class Verb:
-    """One kind of fault. `required` and `optional` name options."""
+    """One kind of fault, with what it must and may be told."""
 
     about: str
-    required: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
+    required: Mapping[str, Option] = field(default_factory=dict)
+    optional: Mapping[str, Option] = field(default_factory=dict)
+
+    @property
+    def options(self) -> Mapping[str, Option]:
+        return {**self.required, **self.optional}
 
 
 @dataclass(frozen=True)
@@ -36,75 +41,91 @@ class FaultClass:
     settle: float
 
 
-NETWORKS = ("management", "control-data", "tunnel", "external")
+NETWORKS = ("management", "control-data", "tunnel", "external", "all")
 WAYS = ("500", "broken-body", "other-body", "cut", "stall")
-FILES = ("grastate", "rabbitmq", "ovn-nb", "ovn-sb")
+DAMAGES = ("galera-state", "galera-data", "rabbitmq-data", "ovn-nb", "ovn-sb", "zookeeper-data")
 
-OPTIONS: Mapping[str, Option] = {
-    "program": Option("name", "Program of the node's supervisor, such as nova-api."),
-    "one-worker": Option("yes-no", "Only one process of the program, not its whole group."),
-    "service": Option("name", "Service as in `outlast plan`, such as nova."),
-    "way": Option("choice", "How the answer is wrong.", choices=WAYS),
-    "network": Option("choice", "Which network.", choices=NETWORKS),
-    "groups": Option("groups", "Lists of targets; only nodes of one list hear each other."),
-    "alone": Option("target", "The target that is cut off from all others."),
-    "one-way": Option("choice", "out: it hears the others but is not heard; in: the reverse.", choices=("out", "in")),
-    "percent": Option("number", "Share in percent: of packets, or of all processors.", 0.1, 100),
-    "seconds": Option("number", "Seconds: the delay of every packet (slow).", 0.001, 30),
-    "period": Option("number", "Seconds from one change to the next.", 0.1, 600),
-    "count": Option("count", "How often, or how many at once.", 1, 100),
-    "stagger": Option("number", "Seconds between one node and the next.", 0, 600),
-    "free-mib": Option("count", "MiB left free on the node's volume.", 0, 100_000),
-    "file": Option("choice", "What is gone.", choices=FILES),
-    "keep-off": Option("yes-no", "The undo leaves these nodes off; they return after the verdict's times are taken."),
-}
+_BOTH, _SHAPES, _OTHERS = ("both", "out", "in"), ("sides", "each", "ring"), ("all", "controllers")
+_PROGRAM = Option("name", "Program as in `outlast status`, such as nova-api; several with commas", many=True)
+_ONE_WORKER = Option("yes-no", "Only one process below the program's main process")
+_NETWORK = Option("choice", "One network, several with commas, or all", choices=NETWORKS, many=True)
+_STAGGER = Option("number", "Seconds between one node and the next (0)", 0, 600)
+_KEEP_OFF = Option("yes-no", "The undo leaves these nodes off; they return when the times have been taken")
+_PATIENCE = Option("number", "Seconds until the plug is pulled after all (60)", 1, 600)
+_AT_MOST = Option("number", "Seconds until it ends by itself", 0.1, 600)
+_WORKERS = Option("count", "How many per node (2)", 1, 64)
 
 VERBS: Mapping[str, Verb] = {
-    "kill": Verb("SIGKILL to a program's whole process group.", ("program",), ("one-worker",)),
-    "pause": Verb("SIGSTOP to a program's whole process group: it hangs.", ("program",), ("one-worker",)),
-    "answer-wrong": Verb("The service's API on that node answers wrongly.", ("service", "way")),
-    "link-down": Verb("The node's port on a network loses its carrier.", ("network",)),
-    "drop": Verb("The node's packets on a network vanish; its port stays up.", ("network",), ("one-way",)),
-    "flap": Verb("The node's port goes down and up, `count` times.", ("network",), ("period", "count")),
-    "lose": Verb("A share of the node's packets is lost.", ("network", "percent")),
-    "slow": Verb("The node's packets are late.", ("network", "seconds")),
+    "kill": Verb("SIGKILL to a program's whole process tree", {"program": _PROGRAM}, {"one-worker": _ONE_WORKER}),
+    "stop": Verb("SIGTERM to a program's main process", {"program": _PROGRAM}),
+    "pause": Verb(
+        "SIGSTOP to a program's whole process tree: it hangs", {"program": _PROGRAM}, {"one-worker": _ONE_WORKER}
+    ),
+    "answer-wrong": Verb(
+        "The node's port of a program answers wrongly",
+        {
+            "program": Option("name", "Program or service whose port it is, such as nova-api"),
+            "way": Option("choice", "How the answer is wrong", choices=WAYS),
+        },
+        {"port": Option("count", "The port itself, where a program has several", 1, 65535), "seconds": _AT_MOST},
+    ),
+    "link-down": Verb("The node's port on a network loses its carrier", {"network": _NETWORK}),
+    "drop": Verb("The node's packets on a network vanish; its port stays up", {"network": _NETWORK}),
+    "flap": Verb(
+        "The node's port on a network goes down and up",
+        {"network": _NETWORK},
+        {
+            "period": Option("number", "Seconds of one down and up (2)", 0.1, 600),
+            "count": Option("count", "How many times (5)", 1, 100),
+        },
+    ),
+    "lose": Verb(
+        "A share of the node's packets vanishes",
+        {"percent": Option("number", "How many of a hundred, per direction", 0.1, 100)},
+        {"network": _NETWORK},
+    ),
     "partition": Verb(
-        "Nodes no longer hear each other; on all networks, unless one is named.",
-        (),
-        (
-            "alone",
-            "groups",
-            "network",
-            "one-way",
-        ),
+        "The target and all other nodes no longer hear each other",
+        {},
+        {
+            "groups": Option("groups", "Lists of targets that are the sides, instead of a target against the rest"),
+            "network": _NETWORK,
+            "way": Option("choice", "out: what the target says is not heard; in: it hears nothing (both)", 0, 0, _BOTH),
+            "shape": Option(
+                "choice", "each: every target alone; ring: each hears another majority (sides)", 0, 0, _SHAPES
+            ),
+            "others": Option("choice", "controllers: clients and computes reach both sides (all)", 0, 0, _OTHERS),
+        },
     ),
-    "poweroff": Verb("Power cut: what was not synced to disk is lost.", (), ("stagger", "keep-off")),
-    "reboot": Verb("Graceful: the node shuts down in order and starts again.", (), ("stagger",)),
-    "fill": Verb("The node's volume is filled up.", (), ("free-mib",)),
-    "stop-disk-writes": Verb("Writes to the node's volume no longer end."),
+    "poweroff": Verb(
+        "Power cut: what was not synced to disk is gone", {}, {"stagger": _STAGGER, "keep-off": _KEEP_OFF}
+    ),
+    "shutdown": Verb(
+        "Every program is told to end, then the node is off",
+        {},
+        {"seconds": _PATIENCE, "stagger": _STAGGER, "keep-off": _KEEP_OFF},
+    ),
+    "reboot": Verb(
+        "Shut down, then on again",
+        {},
+        {
+            "seconds": _PATIENCE,
+            "off": Option("number", "Seconds without power (1)", 0, 600),
+            "rolling": Option("yes-no", "The next node only when the one before is on again"),
+        },
+    ),
+    "fill": Verb("The node's volume is filled up", {}, {"free-mib": Option("count", "MiB left free (0)", 0, 100_000)}),
+    "stop-disk-writes": Verb("Writes to the node's volume no longer end"),
     "damage": Verb(
-        "A member's state is gone: the program is stopped, its data removed, the program started.", ("file",)
+        "A program's files are removed and it is killed: it starts without them",
+        {"what": Option("choice", "Which files", choices=DAMAGES)},
     ),
-    "overload-cpu": Verb("Busy loops on the node.", (), ("percent", "count")),
-    "overload-disk": Verb("Synced writes without pause on the node's volume.", (), ("count",)),
+    "overload-cpu": Verb("Busy loops on the node", {}, {"workers": _WORKERS, "seconds": _AT_MOST}),
+    "overload-disk": Verb("Synced writes without pause on the node", {}, {"workers": _WORKERS, "seconds": _AT_MOST}),
     "restart": Verb(
-        "Every program of the node, or those of one service, one after the other.",
-        (),
-        (
-            "service",
-            "program",
-            "period",
-            "stagger",
-        ),
-    ),
-    "stop": Verb(
-        "Graceful: the named program is told to end, or the node to shut down.",
-        (),
-        (
-            "program",
-            "stagger",
-            "keep-off",
-        ),
+        "Every program of the nodes, one after the other, each well before the next",
+        {},
+        {"program": _PROGRAM, "seconds": Option("number", "Longest wait for one program to be well (60)", 1, 600)},
     ),
 }
 
@@ -113,10 +134,10 @@ TARGETS: Mapping[str, str] = {
     "writer": "The node whose Galera member takes all writes.",
     "leader-of:SERVICE": "The leader of a service, such as leader-of:rabbitmq.",
     "node:NAME": "That node.",
-    "one": "One controller; with `program` or `service`, one that runs it.",
+    "one": "One controller; with `program`, one that runs it.",
     "other": "A controller that is neither VIP holder nor writer nor a leader.",
     "minority": "As many controllers as may fail: one of three, two of five.",
-    "majority": "One controller more than a minority.",
+    "majority": "All controllers but that minority.",
     "all": "All controllers; with `program`, every node that runs it.",
     "compute-with:vm": "The compute node that runs a drill's server.",
 }
@@ -129,7 +150,7 @@ _NAMED = re.compile(r"(node|compute-with):[a-z][a-z0-9-]{0,30}")
 CLASSES: Mapping[str, FaultClass] = {
     "api-kill": FaultClass("An API process is killed", 6),
     "api-hang": FaultClass("An API process hangs", 10),
-    "api-wrong": FaultClass("An API answers wrongly", 10),
+    "wrong-answer": FaultClass("An API answers wrongly", 10),
     "worker-kill": FaultClass("A worker of a controller is killed", 6),
     "worker-hang": FaultClass("A worker of a controller hangs", 15),
     "agent-kill": FaultClass("An agent of a compute node is killed", 6),
@@ -142,17 +163,18 @@ CLASSES: Mapping[str, FaultClass] = {
     "coordination": FaultClass("ZooKeeper is killed or hangs", 10),
     "sdn": FaultClass("OVN or Open vSwitch is killed or hangs", 10),
     "watcher": FaultClass("What watches over the node is killed or hangs", 10),
-    "node-power": FaultClass("A node loses power", 45),
+    "node-power": FaultClass("A controller loses power", 45),
+    "compute": FaultClass("A compute node loses power", 45),
     "nodes-power": FaultClass("Several nodes lose power, fewer than a majority", 60),
     "all-power": FaultClass("All controllers lose power or are stopped", 90),
     "reboot": FaultClass("A node is rebooted in order", 60),
-    "link": FaultClass("A node loses a network", 30),
+    "network": FaultClass("A node loses a network", 30),
     "partition": FaultClass("The network is split", 40),
     "network-quality": FaultClass("Packets are lost or late", 5),
     "disk": FaultClass("A disk is full or no longer writes", 30),
     "overload": FaultClass("A node is overloaded", 10),
     "damage": FaultClass("A member's state is gone", 40),
-    "rolling": FaultClass("Everything is restarted, one after the other", 60),
+    "maintenance": FaultClass("Everything is restarted, one after the other", 60),
     "controllers-down": FaultClass("All controllers are down while tenants talk", 90),
 }
 
