@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from outlast.cli import show
+from outlast.cli import nines, show
 from outlast.errors import ClusterFileError, OutlastError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 node_app = typer.Typer(help="One node: power it off and on.", no_args_is_help=True)
 app.add_typer(node_app, name="node")
+app.command()(nines.nines)
 
 File = Annotated[
     Path | None,
@@ -59,16 +60,19 @@ def init(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("cl
 
 @app.command()
 def check(file: File = None, as_json: Json = False) -> None:
-    """Check the cluster file and list every single point of failure it leaves."""
+    """Check the cluster file: errors, single points of failure, and how soon each fault is noticed and masked."""
+    from outlast.cli import show_check
     from outlast.pipeline.check import check as examine
 
-    problems = examine(file)
+    checked = examine(file)
     if as_json:
-        say_json([asdict(problem) for problem in problems])
+        say_json(show_check.check_json(checked))
         return
-    for problem in problems:
+    for problem in checked.problems:
         print(problem)
-    print(f"{len(problems)} warnings" if problems else "no problem and no single point of failure found")
+    count = len(checked.problems)
+    print(f"{count} warnings" if count else "no problem and no single point of failure found")
+    show.console().print(show_check.check_table(checked))
 
 
 @app.command()

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp, log10
 
-from outlast.predict.failure_rates import OPERATOR_HOURS, REPAIR_HOURS, Rate
+from outlast.predict.failure_rates import OPERATOR_HOURS, REPAIR_HOURS, Rate, Target
 from outlast.predict.nines_majority import Away, Loss, expected_share, seconds_without
-from outlast.predict.nines_outage import Chance, Law, Sample, Target, fixed, law
+from outlast.predict.nines_outage import Chance, Law, Sample, fixed, law
 
 HOUR = 3600.0
 YEAR = 8766 * HOUR
@@ -151,6 +151,8 @@ def _away_after(runs: Sequence[Sample], operator: float) -> tuple[float, ...]:
 
 
 def _members(rate: Rate, shape: Shape, target: Target) -> int:
+    if target not in rate.targets or shape.controllers < rate.least:
+        return 0
     if rate.members == "site":
         return 1
     if rate.members == "controller":

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
-from typing import Literal, Protocol
+from typing import Protocol
 
+from outlast.predict.failure_rates import Target
 from outlast.record.verdict import Level, ServiceLoss, StreamLoss, Verdict
 
-Target = Literal["api", "tenant"]
 TARGETS: tuple[Target, ...] = ("api", "tenant")
 INTERNAL = frozenset({"galera", "rabbitmq", "zookeeper", "memcached", "ovn"})
 """Services that clients of the API do not talk to themselves."""
@@ -23,7 +23,7 @@ class Chance(Protocol):
 
     def gammavariate(self, alpha: float, beta: float) -> float: ...
 
-    def expovariate(self, lambd: float = ...) -> float: ...
+    def expovariate(self, lambd: float) -> float: ...
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from outlast.predict.failure_rates import Target
 from outlast.predict.nines import (
     MEETING,
     Assumptions,
@@ -18,7 +19,7 @@ from outlast.predict.nines import (
     nines,
     simulate,
 )
-from outlast.predict.nines_outage import TARGETS, Chance, Sample, Target
+from outlast.predict.nines_outage import TARGETS, Chance, Sample
 
 MINUTE = 60.0
 
@@ -84,7 +85,8 @@ class Question:
 def predict(question: Question, chances: Callable[[], Chance]) -> tuple[Prediction, ...]:
     """Predictions of the targets that some run measured. chances: a new generator with the same seed at each call, so
     that a change is compared under the same luck."""
-    return tuple(_one(question, target, chances) for target in TARGETS if _model(question, target).classes)
+    measured = replace(question, given=replace(question.given, worst=None))
+    return tuple(_one(question, target, chances) for target in TARGETS if _model(measured, target).classes)
 
 
 def _one(question: Question, target: Target, chances: Callable[[], Chance]) -> Prediction:

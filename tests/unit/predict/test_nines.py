@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outlast.drill.vocabulary import CLASSES
 from outlast.predict import nines
-from outlast.predict.failure_rates import DEFAULT_RATES, Rate
+from outlast.predict.failure_rates import DEFAULT_RATES, Rate, Target
 from outlast.predict.nines import MEETING, YEAR, Assumptions, FaultClass, Model, Shape
 from outlast.predict.nines_majority import NODE, Loss, expected_share, seconds_without, tolerated, too_many
 from outlast.predict.nines_outage import Outage, Sample, fixed
@@ -245,6 +246,23 @@ def test_lost_seconds_are_bounded_and_grow_with_what_is_away(found: list[tuple[f
     assert 0 <= lost <= YEAR * (1 + 1e-9)
     assert seconds_without(away[:-1], 3, YEAR) <= lost + 1e-6
     assert seconds_without([(start, end, member, NODE) for start, end, member, _ in away], 3, YEAR) >= lost - 1e-6
+
+
+def test_every_class_of_a_scenario_has_a_rate() -> None:
+    assert set(CLASSES) == set(DEFAULT_RATES)
+
+
+def test_classes_that_need_five_controllers_or_concern_tenants_only() -> None:
+    samples = {"nodes-power": (RUN,), "controllers-down": (RUN,)}
+    rates = {name: DEFAULT_RATES[name] for name in samples}
+
+    def names(controllers: int, target: Target) -> set[str]:
+        model = nines.build(samples, Shape(controllers=controllers), Assumptions(rates=rates), target)
+        return {item.name for item in model.classes}
+
+    assert names(3, "api") == set()
+    assert names(5, "api") == {"nodes-power"}
+    assert names(3, "tenant") == {"controllers-down"}
 
 
 def test_every_rate_says_where_it_is_from() -> None:
