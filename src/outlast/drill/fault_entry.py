@@ -54,8 +54,8 @@ def _target(entry: Mapping[str, Data], path: Path, found: Refusals) -> str:
     return _one_target(entry["target"], (*path, "target"), found)
 
 
-def _one_target(value: Data, path: Path, found: Refusals) -> str:
-    if isinstance(value, str) and is_target(value):
+def _one_target(value: Data, path: Path, found: Refusals, in_group: bool = False) -> str:
+    if isinstance(value, str) and is_target(value, in_group):
         return value
     sentence = f"{dotted(path)} is {shown(value)}; expected a target"
     found.add("drill.file.target", sentence, meant(str(value), TARGETS, "targets"), path)
@@ -117,10 +117,10 @@ def _groups(value: Data, path: Path, found: Refusals) -> tuple[tuple[str, ...], 
     lists = value if isinstance(value, list) else []
     if len(lists) < 2 or not all(isinstance(group, list) and group for group in lists):
         sentence = f"{dotted(path)} is {shown(value)}; expected two or more lists of targets"
-        found.add("drill.file.groups", sentence, "such as [[minority], [majority]]", path)
+        found.add("drill.file.groups", sentence, "such as [[minority], [rest]]", path)
         return ()
     return tuple(
-        tuple(_one_target(item, (*path, at, inner), found) for inner, item in enumerate(group))
+        tuple(_one_target(item, (*path, at, inner), found, in_group=True) for inner, item in enumerate(group))
         for at, group in enumerate(lists)
         if isinstance(group, list)
     )

@@ -42,15 +42,15 @@ def _target(target: str, plan: Plan, there: Inventory) -> Iterator[str]:
     kind, _, who = target.partition(":")
     if kind == "node" and who not in plan.node_by_name:
         yield f"no node {who} in this cluster"
-    if kind == "vip-holder" and not plan.vips:
-        yield "this cluster has no VIP"
+    if kind == "vip-holder" and (who not in plan.vips if who else not plan.vips):
+        yield f"no VIP {who}".rstrip() + " in this cluster"
     if kind == "writer" and not plan.has("galera"):
         yield "no galera in this cluster"
     if kind == "leader-of" and not plan.has(_LEADERS_SERVICE.get(who, who)):
         yield f"no {_LEADERS_SERVICE.get(who, who)} in this cluster"
     if who == "gateway" and not there.gateways:
         yield "it needs a node with the role network; this cluster has none"
-    if kind == "compute-with" and not plan.has("nova-compute"):
+    if kind in ("any-compute", "computes", "compute-with") and not plan.has("nova-compute"):
         yield "no nova-compute in this cluster"
     if kind in ("minority", "majority") and len(there.controllers) < 3:
         yield f"a minority needs 3 controllers; this cluster has {len(there.controllers) or 'none'}"

@@ -35,8 +35,8 @@ _KINDS: Mapping[str, _Kind] = {
     "vrrp": _Kind(
         "vrrp",
         "vrrp",
-        {"new-failed": 0, "mask": 1, "owners": 0.3},
-        {"new-failed": 0, "mask": 1, "owners": 0.3},
+        {"new-failed": 0, "owners": 0.3, "no-owner": 1},
+        {"new-failed": 0, "owners": 0.3, "no-owner": 1},
     ),
     "database": _Kind("database", "database", {"new-failed": 0, "stall": 2.5}, {"new-failed": 0, "stall": 2.5}),
     "broker": _Kind("broker", "broker", {"new-failed": 0, "mask": 5}, {"mask": 5}),
@@ -80,7 +80,7 @@ _OF_PROGRAM: Mapping[str, str] = {
     "haproxy-guard": "watcher",
     "keepalived-guard": "watcher",
 }
-# Where it hurts most. Every other program is killed on one controller, or on the compute node with the drill's server.
+# Where it hurts most. Every other program is killed on one controller, or on a compute node.
 _TARGETS: Mapping[str, str] = {
     "haproxy": "vip-holder",
     "haproxy-guard": "vip-holder",
@@ -128,7 +128,7 @@ def generated(plan: Plan) -> tuple[Scenario, ...]:
         found.extend(_pair(program, there.service_of[program], target, ""))
     for program in on_computes:
         suffix = "-compute" if program in on_controllers else ""
-        found.extend(_pair(program, there.service_of[program], "compute-with:vm", suffix))
+        found.extend(_pair(program, there.service_of[program], "any-compute", suffix))
     return tuple(found)
 
 
@@ -150,7 +150,7 @@ def _row(how: str, program: str, kind: str, target: str, suffix: str) -> Scenari
     fault_class, figures = (form.kill_class, form.kill) if how == "kill" else (form.hang_class, form.hang)
     case = _CASES.get(name, "")
     verb, title = ("kill", "is killed") if how == "kill" else ("pause", "hangs")
-    where = " on a compute node" if target.startswith("compute") else ""
+    where = " on a compute node" if target == "any-compute" else ""
     suites = (*(["conformance"] if case else []), *(["quick"] if name in QUICK else []), "figures")
     scenario = Scenario(
         name=name,
@@ -160,7 +160,8 @@ def _row(how: str, program: str, kind: str, target: str, suffix: str) -> Scenari
         covers=(_requirement(how, kind), *([case] if case else [])),
         suites=suites,
         recover=60.0,
-        undo=False,  # the product has to notice and to restart it
+        # The product has to notice and to restart it; but nobody watches over the watchers.
+        undo=how == "hang" and kind == "watcher",
         budgets={**{key: float(value) for key, value in {**figures, **_SAFE}.items()}},
     )
     return replace(scenario, text=write(scenario))

@@ -130,22 +130,26 @@ VERBS: Mapping[str, Verb] = {
 }
 
 TARGETS: Mapping[str, str] = {
-    "vip-holder": "The node that carries the external VIP.",
+    "vip-holder": "The node that carries the external VIP, else another VIP.",
+    "vip-holder:VIP": "The node that carries that VIP, such as vip-holder:internal.",
     "writer": "The node whose Galera member takes all writes.",
     "leader-of:SERVICE": "The leader of a service, such as leader-of:rabbitmq.",
     "node:NAME": "That node.",
-    "one": "One controller; with `program`, one that runs it.",
-    "other": "A controller that is neither VIP holder nor writer nor a leader.",
+    "one": "A controller that is nothing special, if there is one.",
+    "other": "A controller that neither holds a VIP nor is the writer.",
     "minority": "As many controllers as may fail: one of three, two of five.",
-    "majority": "All controllers but that minority.",
-    "all": "All controllers; with `program`, every node that runs it.",
-    "compute-with:vm": "The compute node that runs a drill's server.",
+    "majority": "As many controllers as must not fail: two of three, three of five.",
+    "all": "All controllers that have power.",
+    "any-compute": "One compute node.",
+    "computes": "All compute nodes.",
+    "compute-with:SERVER": "The compute node that runs that server.",
+    "rest": "Only in `groups`: every node that no other group names.",
 }
 
 # Whose leader may be asked for: what elects one, and the gateway chassis of the drill's router.
 LEADERS = ("rabbitmq", "ovn-nb", "ovn-sb", "ovn-northd", "zookeeper", "gateway")
-_PLAIN = frozenset(name for name in TARGETS if ":" not in name)
-_NAMED = re.compile(r"(node|compute-with):[a-z][a-z0-9-]{0,30}")
+_PLAIN = frozenset(name for name in TARGETS if ":" not in name and name != "rest")
+_NAMED = re.compile(r"(node|vip-holder|compute-with):[A-Za-z][A-Za-z0-9._-]{0,60}")
 
 CLASSES: Mapping[str, FaultClass] = {
     "api-kill": FaultClass("An API process is killed", 6),
@@ -181,8 +185,12 @@ CLASSES: Mapping[str, FaultClass] = {
 BUDGETS: Mapping[str, str] = {
     "new-failed": "Requests that were sent after the fault took effect, and failed.",
     "failed": "Requests that failed at all, those in flight included.",
+    "in-flight-failed": "Requests that were in flight when the fault took effect, and failed.",
     "lost": "Things that were acknowledged and are gone.",
     "duplicated": "Things that are there twice.",
+    "resurrected": "Things that were deleted and are there again.",
+    "diverged": "Things about which the nodes disagree.",
+    "unsafe": "Findings of any kind that may never happen.",
     "stall": "Longest time that one request took, seconds.",
     "detect": "From the fault to the first event about it, seconds.",
     "mask": "From the fault to good answers of the service hit worst, seconds.",
@@ -192,6 +200,7 @@ BUDGETS: Mapping[str, str] = {
     "stream-gap": "Longest gap in a tenant's stream, seconds.",
     "p99-ratio": "99th percentile of latency, as a multiple of that before the fault.",
     "owners": "Longest time in which a VIP had two owners, seconds.",
+    "no-owner": "Longest time in which a VIP had no owner, seconds.",
 }
 
 NEEDS: Mapping[str, str] = {
@@ -202,9 +211,9 @@ NEEDS: Mapping[str, str] = {
 }
 
 
-def is_target(text: str) -> bool:
+def is_target(text: str, in_group: bool = False) -> bool:
     """Whether the text describes a target."""
-    if text in _PLAIN or _NAMED.fullmatch(text):
+    if text in _PLAIN or (in_group and text == "rest") or _NAMED.fullmatch(text):
         return True
     kind, _, who = text.partition(":")
     return kind == "leader-of" and who in LEADERS
