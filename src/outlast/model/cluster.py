@@ -23,6 +23,7 @@ def _not_a_number(value: object) -> object:
 Address = Annotated[IPv4Address, BeforeValidator(_not_a_number)]
 Range = Annotated[IPv4Network, BeforeValidator(_not_a_number)]
 Whole = Annotated[int, Field(strict=True)]
+Seconds = Annotated[float, Field(strict=True, ge=0)]
 
 
 class _Value(BaseModel):
@@ -101,6 +102,52 @@ class Lab(_Value):
     volume: Whole = Field(4096, ge=256, description="Size of a node's volume in MiB (sparse).")
 
 
+class Budgets(_Value):
+    """Seconds that a fault may last in the predicted worst case (`outlast check` prints it)."""
+
+    api_killed: Seconds | None = Field(
+        None, alias="api-killed", description="An API's process is killed: out of the balancer, under load."
+    )
+    api_hung: Seconds | None = Field(None, alias="api-hung", description="An API hangs: out of the balancer.")
+    api_wrong: Seconds | None = Field(
+        None, alias="api-wrong", description="An API answers 500: out of the balancer, under load."
+    )
+    node: Seconds | None = Field(
+        None, description="A node loses power: its servers are out of the balancer, under load."
+    )
+    haproxy: Seconds | None = Field(
+        None, description="A balancer is killed or hangs: it serves again, or its VIP went."
+    )
+    vip: Seconds | None = Field(None, description="The holder of a VIP is gone: another node has it.")
+    database: Seconds | None = Field(
+        None, description="The database's writer is gone or hangs: the others commit, the balancer has moved."
+    )
+    broker: Seconds | None = Field(None, description="A broker's node is gone: its queues have new leaders.")
+    broker_nodes: Seconds | None = Field(
+        None, alias="broker-nodes", description="A broker's node is gone: the other brokers gave up its connections."
+    )
+    broker_clients: Seconds | None = Field(
+        None, alias="broker-clients", description="A broker's node is gone: its clients noticed and moved."
+    )
+    tcp: Seconds | None = Field(None, description="A peer of the balancer vanished: its connections are given up.")
+    tcp_others: Seconds | None = Field(
+        None, alias="tcp-others", description="A peer vanished: the kernel gives up a program's own connections."
+    )
+    memcached: Seconds | None = Field(None, description="A cache's node is gone: what it may cost one request.")
+    rpc: Seconds | None = Field(None, description="The answer to a call between programs is lost: the caller gives up.")
+    ovn: Seconds | None = Field(None, description="The leader of an OVN database is gone: another one is elected.")
+    ovn_clients: Seconds | None = Field(
+        None, alias="ovn-clients", description="A member of an OVN database vanished: its clients noticed and moved."
+    )
+    gateway: Seconds | None = Field(None, description="A gateway is gone: its routers are on another one.")
+    compute: Seconds | None = Field(None, description="A compute node is gone: Nova counts it as down.")
+    zookeeper: Seconds | None = Field(None, description="ZooKeeper's leader is gone: its followers noticed.")
+
+    def given(self) -> dict[str, float]:
+        """Seconds by name, of those that the file gives."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
+
 class Cluster(_Value):
     """The whole cluster file."""
 
@@ -123,5 +170,9 @@ class Cluster(_Value):
     options: dict[str, dict[str, Scalar]] = Field(default_factory=dict, description="Options per service.")
     overrides: dict[str, dict[str, dict[str, dict[str, Scalar]]]] = Field(
         default_factory=dict, description="Raw settings: service, file, section, key."
+    )
+    budgets: Budgets = Field(
+        default_factory=lambda: Budgets(),
+        description="Longest times until faults are masked; slower settings are refused.",
     )
     lab: Lab = Field(default_factory=lambda: Lab(), description="Sizes of the lab's nodes.")

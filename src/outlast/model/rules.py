@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from outlast.errors import Problem
 from outlast.model.address_rules import address_rules
+from outlast.model.budget_rules import budget_rules
 from outlast.model.cluster import NAME_PATTERN, Cluster
 from outlast.model.listeners import listener_rules
 from outlast.model.service_rules import service_rules
@@ -58,6 +59,7 @@ def check(cluster: Cluster, specs: Mapping[str, ServiceSpec]) -> tuple[Problem, 
         *vip_rules(cluster, specs),
         *service_rules(cluster, specs),
         *listener_rules(cluster, specs),
+        *budget_rules(cluster, specs),
     )
 
 

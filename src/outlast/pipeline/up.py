@@ -18,6 +18,7 @@ from outlast.lab.image import build as image_build
 from outlast.lab.image.recipe import load_recipe
 from outlast.lab.preflight import preflight
 from outlast.observe.collect import Answer, Unreachable
+from outlast.pipeline.budgets import keep_budgets
 from outlast.pipeline.bundles import bundles
 from outlast.pipeline.client import await_cloud
 from outlast.pipeline.hosts import prepare
@@ -44,9 +45,13 @@ class Report:
 
 
 async def up(target: Target, progress: Progress, *, host_access: bool = False, deadline: float = 900.0) -> Report:
-    """Raises MachineError, ImageError, LabError, RemoteError or RolloutError; run it again to continue."""
+    """Raises MachineError, ImageError, LabError, RemoteError or RolloutError; run it again to continue.
+
+    ClusterFileError, before anything is changed, where the settings break a budget.
+    """
     report = Report()
     target.check_owner()
+    keep_budgets(target)
     if target.is_lab:
         check_machine(target)
     with only_one(target):

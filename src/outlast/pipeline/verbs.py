@@ -11,6 +11,7 @@ from outlast.errors import InputError
 from outlast.lab import ownership
 from outlast.observe.collect import Answer, collect, events
 from outlast.observe.status import ClusterStatus, status
+from outlast.pipeline.budgets import keep_budgets
 from outlast.pipeline.bundles import bundles
 from outlast.pipeline.target import LABS, NOTE, Target
 from outlast.pipeline.up import only_one
@@ -62,8 +63,10 @@ async def all_events(target: Target, node: str = "", service: str = "") -> list[
 async def differences(target: Target) -> tuple[Change, ...]:
     """What `up` would change on the running nodes; everything is new where nothing was brought up yet.
 
-    Raises RemoteError while a node is out of reach: what would change there is not known.
+    Raises RemoteError while a node is out of reach: what would change there is not known; ClusterFileError where the
+    settings break a budget, for then `up` would change nothing.
     """
+    keep_budgets(target)
     new, _ = bundles(target, dry=True)
     try:
         async with target.reached() as connectors:

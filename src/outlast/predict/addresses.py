@@ -81,15 +81,15 @@ def skews(plan: Plan) -> tuple[float, float]:
 def _backups(nodes: tuple[Instance, ...]) -> tuple[Instance, ...]:
     """Whoever takes over, for each possible holder (a VIP stays where it is, so any node may hold it)."""
     others = [nodes[:place] + nodes[place + 1 :] for place in range(len(nodes))]
-    return tuple(max(rest, key=lambda item: item.priority) for rest in others if rest)
+    found = (max(rest, key=lambda item: item.priority) for rest in others if rest)
+    return tuple(sorted(found, key=lambda item: (item.advert, item.priority)))
 
 
 def addresses(plan: Plan) -> Iterator[Prediction]:
     """VIPs with the same timers are told together."""
     alike: dict[tuple[Instance, ...], list[str]] = {}
     for vip, nodes in _by_vip(plan).items():
-        backups = sorted(_backups(nodes), key=lambda item: (item.advert, item.priority))
-        alike.setdefault(tuple(backups), []).append(vip)
+        alike.setdefault(_backups(nodes), []).append(vip)
     for backups, vips in alike.items():
         suffix = "" if len(alike) == 1 else f" ({', '.join(vips)})"
         yield from _taken_over(backups, suffix)

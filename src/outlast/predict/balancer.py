@@ -17,8 +17,8 @@ CHECKS = "HAProxy manual: inter, fastinter, fall, timeout check"
 OBSERVED = "HAProxy manual: observe, on-error, fastinter"
 GUARD = "outlast.node.guard.decide"
 CHANGE = "lower the check's interval, fast interval, fall or timeout (profile, or overrides of haproxy.cfg)"
-REQUESTS = "requests arrive all the time"
-QUIET = "no request arrives"
+REQUESTS = "under load"
+QUIET = "idle"
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ from outlast.record.verdict import Verdict
 
 T = TypeVar("T")
 
+HOME = Path("/var/lib/outlast/drills")
+"""Run folders of all drills on this machine: a folder for each cluster, in it one for each run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:

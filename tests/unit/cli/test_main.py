@@ -125,7 +125,7 @@ def test_check_of_a_good_file(run: Run) -> None:
     assert (status, err) == (0, "")
     assert "no problem" in out
     status, out, _ = run("check", "--json", "-f", str(EXAMPLES / "lab.yaml"))
-    assert json.loads(out) == []
+    assert json.loads(out)["problems"] == []
 
 
 def test_check_lists_single_points_of_failure(run: Run, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_check_lists_single_points_of_failure(run: Run, tmp_path: Path) -> None:
     status, out, _ = run("check", "-f", str(path))
     assert status == 0
     assert "spof." in out
-    found = json.loads(run("check", "--json", "-f", str(path))[1])
+    found = json.loads(run("check", "--json", "-f", str(path))[1])["problems"]
     assert found
     assert {"code", "sentence", "file", "line", "hint", "severity"} <= set(found[0])
 

@@ -118,6 +118,8 @@ DAMAGES = [
         "10.21.0.250, frontends: [galera, keystone, swift]}\nservices: [keystone]\nnodes:",
         "frontend.absent:9 role.idle:12 role.idle:15",
     ),
+    ("budget of nothing", "nodes:", "budgets: {broker: 3}\nnodes:", "budget.absent:10"),
+    ("budget unknown", "nodes:", "budgets: {api-kiled: 3}\nnodes:", "key.unknown:10"),
     ("too many values", "10.23.0.199]", "10.23.0.199, 10.23.0.200]", "value.length:6"),
     ("every port option out of place", "nodes:", "options: {galera: {port: 0}}\nnodes:", "port.range:10"),
 ]

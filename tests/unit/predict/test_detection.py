@@ -58,10 +58,10 @@ CASES = [
     ("classic", "api answers 500", math.inf, math.inf, 0),
     ("classic", "database writer hung: balancer moves", math.inf, math.inf, 0),
     ("classic", "node power loss: VIP", 2.6, 3.6, 0.01),
-    ("outlast", "api killed (requests arrive all the time)", 0.0, 0.3, 0.01),
-    ("outlast", "api killed (no request arrives)", 0.3, 1.3, 0.01),
-    ("outlast", "node power loss: API out of the balancer (requests arrive all the time)", 0.5, 1.3, 0.01),
-    ("outlast", "node power loss: API out of the balancer (no request arrives)", 1.3, 2.3, 0.01),
+    ("outlast", "api killed (under load)", 0.0, 0.3, 0.01),
+    ("outlast", "api killed (idle)", 0.3, 1.3, 0.01),
+    ("outlast", "node power loss: API out of the balancer (under load)", 0.5, 1.3, 0.01),
+    ("outlast", "node power loss: API out of the balancer (idle)", 1.3, 2.3, 0.01),
     ("outlast", "node power loss: VIP", 0.24, 0.36, 0.01),
     ("outlast", "keepalived killed", 0.24, 0.36, 0.01),
     ("outlast", "haproxy hung", 0.6, 0.8, 0.01),
@@ -87,7 +87,7 @@ FORMULAS = [
     ("kolla", "node power loss: VIP", "3 × 1 + (256 − 2) / 256 s"),
     ("outlast", "node power loss: VIP", "3 × 0.1 + (256 − 100) / 256 × 0.1 s"),
     ("outlast", "api hung", "1 + 1 + 1 × (0.3 + 1) s"),
-    ("outlast", "api killed (requests arrive all the time)", "0.3 s after a request failed"),
+    ("outlast", "api killed (under load)", "0.3 s after a request failed"),
     ("outlast", "established TCP to a vanished peer (balancer, idle)", "2 + 3 × 1 s"),
     ("classic", "api hung", "the check only connects"),
 ]
@@ -193,8 +193,8 @@ def _by_budget(plan: Plan) -> Mapping[str, Prediction]:
     """One row may become two when a setting gives load a meaning of its own: without what stands in brackets."""
     worst: dict[str, Prediction] = {}
     for item in predict(plan):
-        key = item.fault.replace(" (requests arrive all the time)", "")
-        if "(no request arrives)" not in key:
+        key = item.fault.replace(" (under load)", "")
+        if "(idle)" not in key:
             worst[key] = item
     return worst
 
