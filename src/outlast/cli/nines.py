@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from outlast.predict.nines_report import Figure, Prediction
 
 TITLES = {"api": "API", "tenant": "tenant traffic"}
-LEAST = 0.001
-"""Seconds a year below which a class is not shown."""
+SHOWN = 10
+"""Classes in the table; the others are one line."""
 
 File = Annotated[
     Path | None,
@@ -102,10 +102,7 @@ def _of_target(item: Prediction) -> list[RenderableType]:
         _table(item),
     ]
     for change in item.changes:
-        saved = (
-            f"saves {change.saves:.2f} minutes a year" if change.saves >= 0 else f"costs {-change.saves:.2f} minutes"
-        )
-        said.append(f"  {change.what}: {saved}, {_nines(change.figure.nines)} nines")
+        said.append(f"  {change.what}: saves {change.saves:.2f} minutes a year, {_nines(change.figure.nines)} nines")
     if item.unmeasured:
         names = ", ".join(item.unmeasured)
         count = sum(item.unmeasured.values())
@@ -128,13 +125,14 @@ def _nines(value: float) -> str:
 def _table(item: Prediction) -> RenderableType:
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2))
-    table.add_column("class")
+    table = Table(box=None, padding=(0, 1))
+    table.add_column("  class", no_wrap=True)
     for name in ("failures/year", "drills", "mean outage", "lost/year", "share"):
-        table.add_column(name, justify="right")
-    for share in item.shares:
-        if share.seconds < LEAST:
-            continue
+        table.add_column(name, justify="right", no_wrap=True)
+    for share in item.shares[:SHOWN]:
         measured = (f"{share.per_year:.2f}", f"{share.runs}", f"{share.outage:.2f} s") if share.runs else ("", "", "")
-        table.add_row(share.name, *measured, f"{share.seconds:.1f} s", f"{share.part:.1%}")
+        table.add_row(f"  {share.name}", *measured, f"{share.seconds:.2f} s", f"{share.part:.1%}")
+    if others := item.shares[SHOWN:]:
+        lost, part = sum(share.seconds for share in others), sum(share.part for share in others)
+        table.add_row(f"  {len(others)} others", "", "", "", f"{lost:.2f} s", f"{part:.1%}")
     return table

@@ -142,8 +142,8 @@ def test_one_more_pair_of_controllers_and_a_faster_check(drills: Path, put: Put)
     double = next(share.seconds for share in api.shares if share.name == MEETING)
     single = next(share.seconds for share in api.shares if share.name == "node-power")
     assert more.what == "5 controllers instead of 3"
-    # Two controllers more fail in 5/3 of all cases, and hardly ever three at once.
-    assert more.saves * 60 == pytest.approx(double - single * 2 / 3, rel=0.05)
+    # Three at once are so rare that nearly all of the double failures are gone.
+    assert 0.9 * double < more.saves * 60 < double
     assert faster.what == "node-power noticed in half the time"
     assert 0 < faster.saves * 60 < single / 2
 
