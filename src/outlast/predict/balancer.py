@@ -42,7 +42,7 @@ def _connect(check: Check) -> float:
 
 
 KILLED = _Fault("api killed", "kill-keystone", "api-killed", _nothing, _nothing)
-WRONG = _Fault("api answers 500", "wrong-keystone", "api-wrong", _nothing, _nothing)
+WRONG = _Fault("api answers 500", "wrong-500-nova-api", "api-wrong", _nothing, _nothing)
 LOST = _Fault("node power loss: API out of the balancer", "power-other", "node", _connect, _connect)
 MOVED = _Fault("database writer killed: balancer moves", "kill-galera", "database", _nothing, _nothing)
 OFF = _Fault("database writer power loss: balancer moves", "power-writer", "database", _connect, _connect)

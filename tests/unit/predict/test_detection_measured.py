@@ -6,6 +6,7 @@ from pathlib import Path
 
 from example_clusters import opened
 
+from outlast.drill.catalogue import everything
 from outlast.model.cluster import Budgets
 from outlast.predict.detection import FIELDS, last_measured, measured, predict
 from outlast.predict.prediction import Prediction
@@ -64,3 +65,9 @@ def test_every_budget_has_a_prediction_and_every_prediction_a_known_budget() -> 
     assert {item.budget for item in found} - {""} == names
     assert all(item.change for item in found if item.budget)
     assert {field for item in found for field in item.measures} <= set(FIELDS)
+
+
+def test_the_drills_that_measure_a_prediction_exist() -> None:
+    plan = opened("lab").plan
+    names = {scenario.name for scenario in everything(plan)}
+    assert {item.scenario for item in predict(plan)} - {""} <= names
