@@ -26,6 +26,16 @@ class Process:
         seen = _stat(self.pid)
         return seen is not None and seen.started == self.started and seen.state not in "ZX"
 
+    def state(self) -> str:
+        """The kernel's letter (R, S, D, T for stopped, Z), "" when it is gone."""
+        seen = _stat(self.pid)
+        return seen.state if seen is not None and seen.started == self.started else ""
+
+    def cpu_ticks(self) -> int:
+        """Processor time used so far, in the kernel's ticks (100 a second); 0 when it is gone."""
+        seen = _stat(self.pid)
+        return seen.ticks if seen is not None and seen.started == self.started else 0
+
     def is_ending(self) -> bool:
         """A PID 1 on its way out kills all others of its namespace first, and waits for them: nobody may come in."""
         seen = _stat(self.pid)
@@ -37,6 +47,7 @@ class _Stat:
     state: str
     flags: int
     started: int
+    ticks: int
 
 
 def boot_id() -> str:
@@ -53,7 +64,7 @@ def _stat(pid: int) -> _Stat | None:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return _Stat(fields[0], int(fields[6]), int(fields[19]))
+    return _Stat(fields[0], int(fields[6]), int(fields[19]), int(fields[11]) + int(fields[12]))
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from outlast.lab import boot, network, power, volumes
+from outlast.lab import boot, frames, network, power, volumes
 from outlast.lab.commands import Commands
 from outlast.lab.errors import LabError
 from outlast.lab.ownership import Removed, destroy, leftovers
@@ -102,6 +102,35 @@ class Lab:
         """Silent loss of everything from and to one interface; its carrier stays."""
         with self._shared() as commands:
             network.set_silent(commands, self.topology, self._node(node).name, interface, on)
+
+    def drop_frames(self, fault: str, drops: Sequence[frames.Drop]) -> None:
+        """The switch drops frames between ports, under a name by which it is counted and taken back."""
+        with self._shared() as commands:
+            frames.load(commands, self.topology, fault, drops)
+
+    def dropped_frames(self, fault: str) -> int:
+        """Frames dropped so far under that name."""
+        return frames.dropped(Commands(), self.topology, fault)
+
+    def pass_frames(self, fault: str) -> None:
+        """Take `drop_frames` back; safe to repeat."""
+        with self._shared() as commands:
+            frames.unload(commands, self.topology, fault)
+
+    def freeze_disk(self, node: str) -> None:
+        """Every write to the node's volume waits until `thaw_disk`, or until the node's power is cut."""
+        with self._alone(node):
+            if not volumes.freeze(self.place.volume(node)):
+                raise LabError("lab.node-off", f"node {node} of lab {self.topology.lab} is {self._power(node)}")
+
+    def thaw_disk(self, node: str) -> bool:
+        """Writes go on; False when they had never stopped."""
+        with self._alone(node):
+            return volumes.thaw(self.place.volume(node))
+
+    def disk_is_frozen(self, node: str) -> bool:
+        with self._alone(node):
+            return volumes.is_frozen(self.place.volume(node))
 
     def host_access(self, network_name: str, address: str | None) -> None:
         """Put the host on a lab network with `address` ("10.0.0.254/24"), or take it off with None."""

@@ -44,9 +44,35 @@ def loops(folder: Path) -> dict[str, str]:
 
 def cut_off(image: Path) -> None:
     """What is not on the volume now is lost; nothing more gets there."""
-    for device, file in loops(image.parent).items():
-        if file == str(image):
-            syscalls.shut_down_ext4(device)
+    for device in _devices(image):
+        syscalls.shut_down_ext4(device)
+
+
+def freeze(image: Path) -> bool:
+    """Writes to the volume wait from now on; False when it is not mounted. Repeating it changes nothing."""
+    devices = _devices(image)
+    for device in devices:
+        syscalls.freeze_ext4(device)
+    return bool(devices)
+
+
+def thaw(image: Path) -> bool:
+    """What `freeze` did is over; False where nothing was frozen."""
+    return any([syscalls.thaw_ext4(device) for device in _devices(image)])
+
+
+def is_frozen(image: Path) -> bool:
+    """Asked by freezing: the kernel tells it nobody otherwise."""
+    for device in _devices(image):
+        if syscalls.freeze_ext4(device):
+            syscalls.thaw_ext4(device)
+            return False
+        return True
+    return False
+
+
+def _devices(image: Path) -> list[str]:
+    return [device for device, file in loops(image.parent).items() if file == str(image)]
 
 
 def wait_released(folder: Path, seconds: float) -> dict[str, str]:
