@@ -64,6 +64,10 @@ bench-up: root tools ## a lab of its own, up and down again: seconds and MiB bes
 bench-plan: venv ## plan and render for 1,000 nodes: seconds and MiB beside the targets
 	@$(BIN)/python bench/plan_1000.py
 
+.PHONY: bench-instrument
+bench-instrument: venv ## the load generator beside two busy processes: lateness and CPU beside the target
+	@$(BIN)/python bench/instrument.py
+
 .PHONY: root test-tools
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "this needs root: it makes namespaces and mounts (make unit does not)" >&2; exit 3; }
