@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from outlast.drill.fitting import fits_in
+from outlast.drill.fitting import counted, fits_in
 from outlast.drill.inventory import inventory
 from outlast.drill.rows import generated
 from outlast.drill.scenario import Fault, Scenario
@@ -114,4 +114,4 @@ def describe_rows(plan: Plan, mine: Mapping[str, Scenario] = _NOTHING) -> tuple[
 
 
 def _needs(needs: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {what if count != 1 else what.removesuffix('s')}" for what, count in needs.items())
+    return ", ".join(counted(number, what) for what, number in needs.items())

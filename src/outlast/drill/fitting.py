@@ -21,11 +21,16 @@ def fits_in(scenario: Scenario, plan: Plan, there: Inventory) -> str:
     return next(_reasons(scenario, plan, there), "")
 
 
+def counted(number: int, what: str) -> str:
+    """1 controller, 3 controllers"""
+    return f"{number} {what if number != 1 else what.removesuffix('s')}"
+
+
 def _reasons(scenario: Scenario, plan: Plan, there: Inventory) -> Iterator[str]:
     for what, wanted in scenario.needs.items():
         have = len(getattr(there, what))
         if have < wanted:
-            yield f"it needs {wanted} {what}; this cluster has {have or 'none'}"
+            yield f"it needs {counted(wanted, what)}; this cluster has {have or 'none'}"
     for fault in scenario.faults:
         for target in _targets(fault):
             yield from _target(target, plan, there)
