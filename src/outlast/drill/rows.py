@@ -151,18 +151,18 @@ def _row(how: str, program: str, kind: str, target: str, suffix: str) -> Scenari
     case = _CASES.get(name, "")
     verb, title = ("kill", "is killed") if how == "kill" else ("pause", "hangs")
     where = " on a compute node" if target == "any-compute" else ""
-    suites = (*(["conformance"] if case else []), *(["quick"] if name in QUICK else []), "figures")
+    member_of = {"conformance": bool(case), "quick": name in QUICK, "figures": kind != "watcher"}
     scenario = Scenario(
         name=name,
         title=f"{program} {title}{where}",
         fault_class=fault_class,
         faults=(Fault(verb=verb, target=target, options={"program": program}),),
         covers=(_requirement(how, kind), *([case] if case else [])),
-        suites=suites,
+        suites=tuple(suite for suite, wanted in member_of.items() if wanted),
         recover=60.0,
         # The product has to notice and to restart it; but nobody watches over the watchers.
         undo=how == "hang" and kind == "watcher",
-        budgets={**{key: float(value) for key, value in {**figures, **_SAFE}.items()}},
+        budgets={key: float(value) for key, value in {**figures, **_SAFE}.items()},
     )
     return replace(scenario, text=write(scenario))
 

@@ -71,7 +71,7 @@ def test_a_shipped_file_is_named_like_its_drill_and_survives_writing(path: Path)
     assert scenario.text == path.read_text(encoding="utf-8")
     text = write(scenario)
     assert read(text) == replace(scenario, text=text)
-    assert scenario.covers and scenario.suites and scenario.budgets
+    assert scenario.covers and scenario.budgets
 
 
 def test_a_shipped_scenario_has_its_line_in_the_book() -> None:
@@ -164,8 +164,8 @@ def test_suites(lab: Target, tmp_path: Path) -> None:
     for name in suites(lab.plan):
         assert suite(name, lab.plan), name
     assert {one.name for one in suite("all", lab.plan)} >= set(shipped())
-    (tmp_path / "a.yaml").write_text(shipped()["reboot-one"].text.replace("[figures]", "[mine]"), encoding="utf-8")
-    assert [one.name for one in suite("mine", lab.plan, own(tmp_path))] == ["reboot-one"]
+    (tmp_path / "a.yaml").write_text(shipped()["drop-tunnel"].text.replace("[figures]", "[mine]"), encoding="utf-8")
+    assert [one.name for one in suite("mine", lab.plan, own(tmp_path))] == ["drop-tunnel"]
 
 
 def test_the_quick_suite_is_quick(lab: Target) -> None:
