@@ -10,6 +10,7 @@ Imports are few on purpose: every node pays for them at each power on.
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import resource
@@ -64,7 +65,8 @@ def power_on(order: dict[str, Any]) -> None:
     device, _held = sc.attach_loop(image)
     sc.enter_namespace(order["namespace"], sc.CLONE_NEWNET)
     for key, value in order["sysctls"]:
-        _write(f"/proc/sys/{key.replace('.', '/')}", value)
+        for path in glob.glob(f"/proc/sys/{key.replace('.', '/')}"):
+            _write(path, value)
     go_read, go_write = os.pipe()
     news_read, news_write = os.pipe()
     sc.unshare(sc.CLONE_NEWPID)

@@ -83,7 +83,7 @@ class Topology:
                     raise ValueError(f"interface {node.name}/{interface.name}: no network named {interface.network}")
         for key, _ in self.sysctls:
             # Only net.* belongs to a network namespace; anything else would be the whole machine's.
-            if not re.fullmatch(r"net(\.[a-z0-9_-]+)+", key):
+            if not re.fullmatch(r"net(\.([a-z0-9_-]+|\*))+", key):
                 raise ValueError(f"sysctl {key} does not belong to a network namespace")
 
     def node(self, name: str) -> LabNode:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from outlast.errors import OutlastError
-from outlast.node.guard import sockets, writers
+from outlast.node import identity
+from outlast.node.guard import departed, sockets, writers
+from outlast.node.guard.admin import ask
 from outlast.node.guard.check import check_balancer
 from outlast.node.guard.decide import Action, BalancerView, balancer_action, balancer_fault
 from outlast.node.guard.heartbeat import Heartbeat
@@ -21,7 +23,7 @@ from outlast.node.guard.process import Child, Pulse, adopt, pulse, spawn, state_
 from outlast.node.guard.settings import BalancerSettings, read_balancer
 
 TURN, QUICK_TURN, LATE = 0.1, 0.02, 0.2
-PUBLISH_EVERY, WRITERS_EVERY = 1.0, 1.0
+PUBLISH_EVERY, WRITERS_EVERY, DEPARTED_EVERY = 1.0, 1.0, 0.3
 
 
 class BalancerGuard:
@@ -30,6 +32,7 @@ class BalancerGuard:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.settings: BalancerSettings = read_balancer(path)
+        self.code = identity.code_digest()
         self.journal = Journal(Path(self.settings.state), self.settings.name)
         self.loop = Loop()
         self.held: sockets.Sockets = {}
@@ -42,9 +45,10 @@ class BalancerGuard:
         self.fault: bool | None = None
         self.starts = self.reloads = 0
         self.reason = self.reload_sentence = ""
-        self.reload_ok = True
+        self.reload_ok, self.outdated = True, False
         self.writers: dict[str, str] = {}
-        self._published = self._read_writers = 0.0
+        self.departed: dict[departed.Server, float | None] = {}
+        self._published = self._read_writers = self._read_departed = 0.0
 
     def run(self) -> int:
         """Guard until SIGTERM; the exit status is 0. Raises OSError when the sockets cannot be bound."""
@@ -58,6 +62,9 @@ class BalancerGuard:
             late = self.loop.turn(TURN if self.view.answered else QUICK_TURN)
             if late > LATE:
                 self._forgive(late)
+            if self.outdated:
+                self.journal.event("guard-replaced", "new code is here: the next guard takes over what this one holds")
+                return 0
         self._stop()
         return 0
 
@@ -216,13 +223,25 @@ class BalancerGuard:
         self._publish()
 
     def _chores(self) -> None:
-        now = time.monotonic()
-        if self.view.answered and self.view.silent_since is None and now - self._read_writers > WRITERS_EVERY:
+        now, answers = time.monotonic(), self.view.answered and self.view.silent_since is None
+        if answers and now - self._read_writers > WRITERS_EVERY:
             self._read_writers = now
             with suppress(OSError):
                 self.writers.update(writers.read_writers(self.settings.admin, self.settings.singles))
+        if answers and self.settings.shut_after and now - self._read_departed > DEPARTED_EVERY:
+            self._read_departed = now
+            with suppress(OSError):
+                self._shut(now)
         if now - self._published > PUBLISH_EVERY:
             self._publish()
+
+    def _shut(self, now: float) -> None:
+        """End the sessions of servers that have been down long enough for the connecting ones to be elsewhere."""
+        down = departed.parse(ask(self.settings.admin, departed.COMMAND))
+        self.departed, due = departed.advance(self.departed, down, now, self.settings.shut_after)
+        for backend, server in due:
+            ask(self.settings.admin, f"shutdown sessions server {backend}/{server}")
+            self.journal.event("guard-shut", f"{backend}/{server} is down: its sessions are closed")
 
     def _publish(self) -> None:
         self._published = time.monotonic()
@@ -241,6 +260,8 @@ class BalancerGuard:
             return True
         if signal.SIGHUP in told:
             self._reload()
+            # The supervisor starts a guard again that left; it adopts HAProxy with its sockets, and nothing is refused.
+            self.outdated = self.reload_ok and identity.code_digest() != self.code
         self.leaving = [child for child in self.leaving if not self._gone(child)]
         return False
 

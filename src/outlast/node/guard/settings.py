@@ -31,7 +31,10 @@ class Single:
 
 @dataclass(frozen=True)
 class BalancerSettings:
-    """Everything the guard of HAProxy needs. `tcp_user_timeout` and `keepalive` in seconds (0: as the kernel does)."""
+    """Everything the guard of HAProxy needs. `tcp_user_timeout` and `keepalive` in seconds (0: as the kernel does).
+
+    `shut_after`: seconds from a server's going down to the end of its sessions; 0: HAProxy ends them itself.
+    """
 
     name: str
     binary: str
@@ -47,6 +50,7 @@ class BalancerSettings:
     limits: Limits
     leave_seconds: float
     stop_seconds: float
+    shut_after: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ def read_balancer(path: Path) -> BalancerSettings:
         raw["singles"] = tuple(Single(item["backend"], tuple(item["servers"])) for item in raw["singles"])
         raw["keepalive"] = tuple(raw["keepalive"])
         raw["limits"] = Limits(**raw["limits"])
-        return BalancerSettings(**raw)
+        # A guard outlives the code it was started with: what a newer file says on top must not keep it from reloading.
+        return BalancerSettings(**{key: value for key, value in raw.items() if key in BalancerSettings.__annotations__})
     except (KeyError, TypeError) as error:
         raise InputError("guard-settings", f"{path}: {error}") from error
 

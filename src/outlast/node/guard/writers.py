@@ -8,13 +8,12 @@ each process with the remembered server as the active one and all others as back
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Iterable, Mapping
 
+from outlast.node.guard.admin import ask
 from outlast.node.guard.settings import Single
 
 _SERVER_ID = re.compile(rb"\bserver_id=(\d+)")
-SECONDS = 0.2
 
 
 def variable(backend: str, server: str) -> str:
@@ -44,13 +43,6 @@ def read_writers(admin: str, singles: Iterable[Single]) -> dict[str, str]:
     """The chosen server of each backend. Raises OSError when HAProxy does not answer at once."""
     found = {}
     for single in singles:
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(SECONDS)
-            sock.connect(admin)
-            sock.sendall(f"show table {single.backend}\n".encode())
-            answer = b""
-            while part := sock.recv(4096):
-                answer += part
-        if writer := parse(answer, single):
+        if writer := parse(ask(admin, f"show table {single.backend}"), single):
             found[single.backend] = writer
     return found

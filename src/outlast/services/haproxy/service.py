@@ -117,6 +117,7 @@ def guard_settings(plan: Plan) -> str:
         "tcp_user_timeout": plan.timing.tcp_user_timeout,
         "keepalive": list(KEEPALIVE),
         "limits": {"interval": 0.2, "limit": 0.6, "start_limit": 3.0, "fault_after": 0.6},
+        "shut_after": round(plan.timing.connect_timeout + 0.2, 3) if plan.timing.sessions_shut_by == "guard" else 0,
         "leave_seconds": round(0.3 + 2 * plan.timing.vrrp_advert, 3),
         "stop_seconds": 10.0,
     }
@@ -170,6 +171,7 @@ def _backend(plan: Plan, item: PlannedFrontend) -> Mapping[str, object]:
         "statuses": ",".join(str(status) for status in frontend.check_statuses),
         "host": item.address,
         "watch": _watch(frontend.mode) if timing.observe else "",
+        "shut": " on-marked-down shutdown-sessions" if timing.sessions_shut_by == "balancer" else "",
         "servers": [
             {
                 "name": node,

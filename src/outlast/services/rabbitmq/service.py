@@ -98,6 +98,8 @@ def _config(plan: Plan, address: str) -> dict[str, Scalar | tuple[str, ...]]:
         # Khepri and quorum queues decide by majority themselves; this is for what little is left outside them.
         "cluster_partition_handling": "pause_minority",
         "net_ticktime": plan.timing.net_ticktime,
+        # How often queues look whether their leader's node is still there; RabbitMQ's own 5 s are most of an outage.
+        "raft.adaptive_failure_detector.poll_interval": round(plan.timing.broker_poll * 1000),
         "heartbeat": plan.timing.amqp_heartbeat,
         "default_queue_type": "quorum",
         # Made once, when the cluster is formed, instead of guest.
