@@ -29,9 +29,10 @@ import pymysql
 from outlast.drill.instrument import order as orders
 from outlast.drill.instrument.api import API, CONTAINER
 from outlast.drill.instrument.clean import clean
+from outlast.drill.instrument.consumed import CONSUMED, Consumed
 from outlast.drill.instrument.ledger import Ledger
 from outlast.drill.instrument.load import Load
-from outlast.drill.instrument.messages import CONSUMED, Messages
+from outlast.drill.instrument.messages import Messages
 from outlast.drill.instrument.order import Order
 from outlast.drill.instrument.probe import Probe
 from outlast.drill.instrument.servers import Servers
@@ -74,7 +75,7 @@ class Senders:
         self._rows = Rows(order.sql) if order.sql and "sql-rows" in order.workloads else None
         self._messages: Messages | None = None
 
-        def note(line: dict[str, object]) -> None:
+        def note(line: Consumed) -> None:
             if ledger is not None:
                 ledger.add(CONSUMED, line)
 

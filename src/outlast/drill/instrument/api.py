@@ -211,7 +211,10 @@ def body_of(call: Call, names: Names) -> bytes:
 
 def judge(call: Call, names: Names, status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     """Whether an answer that came whole is good. Reply.value: the id of what was made, the names of ours that were
-    listed (separated by spaces), or the text that was read."""
+    listed (separated by spaces), or the first line of what was read ("": there is no such thing)."""
+    if status == 404 and call.text:
+        # A good answer that may be an old one: for the checkers to judge.
+        return Reply("ok", "404")
     if status not in call.status:
         return _refusal(status, body)
     if call.header[0]:

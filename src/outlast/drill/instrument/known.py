@@ -45,7 +45,8 @@ class Known:
                 return self._create(workload, alone=share.keep == 1)
             kind = "delete"
         if kind == "delete":
-            if there:
+            # The newest may be being read right now: who reads it must find it.
+            if len(there) > ("read" in share.steps):
                 return Next("delete", there.popleft())
             return None if share.keep == 1 else Next(_fallback(workload))
         if kind == "read" and "create" in share.steps:

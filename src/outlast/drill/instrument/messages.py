@@ -15,6 +15,7 @@ from typing import Any
 
 import amqp
 
+from outlast.drill.instrument.consumed import Consumed
 from outlast.drill.instrument.order import Broker
 from outlast.drill.instrument.task import Pool, Reply, Task, Trace, in_thread
 
@@ -29,8 +30,6 @@ HEARTBEAT = 2
 
 LOOK = 0.5
 
-CONSUMED = "consumed.jsonl"
-
 
 def queues(prefix: str) -> dict[str, str]:
     """Names of our three queues."""
@@ -39,10 +38,9 @@ def queues(prefix: str) -> dict[str, str]:
 
 
 class Messages:
-    """Publishes, consumes, answers. note gets {"at", "key"} for every notice that was consumed, before it is
-    acknowledged."""
+    """Publishes, consumes, answers. note gets every notice that was consumed, before it is acknowledged."""
 
-    def __init__(self, broker: Broker, prefix: str, note: Callable[[dict[str, object]], None]) -> None:
+    def __init__(self, broker: Broker, prefix: str, note: Callable[[Consumed], None]) -> None:
         self._broker = broker
         self._queues = queues(prefix)
         self._note = note
@@ -115,7 +113,7 @@ class Messages:
         return Reply("ok", "", task.key) if good else Reply("unknown", "no reply")
 
     def _on_notice(self, _connection: Connection, message: Message) -> None:
-        self._note({"at": time.monotonic(), "key": str(message.body)})
+        self._note(Consumed(at=time.monotonic(), key=str(message.body)))
         message.channel.basic_ack(message.delivery_tag)
 
     def _on_reply(self, _connection: Connection, message: Message) -> None:
