@@ -11,9 +11,9 @@ What `Operation.value` holds:
               Without a key it says nothing here.
     read      of a "-consume" workload: the key of the message that was taken; "" where there was none. Several keys are
               separated by spaces.
-    list      the keys that were seen, separated by spaces; a key has no spaces. EMPTY ("-") where the list had nothing
-              in it; "" where the keys were not noted, and then nothing is concluded. A list that the server cut (a
-              limit, one page) ends with CUT ("..."): what it shows counts, what it does not show says nothing.
+    list      the keys that were seen, separated by spaces; a key has no spaces. "" where none of the drill's own was in
+              it. A list that the server cut (a limit, one page) ends with CUT ("..."): what it shows counts, what it
+              does not show says nothing.
               `Operation.key` is the filter that was asked for: only keys with the same text before their first "-" are
               expected in it. "" is no filter.
 
@@ -30,17 +30,17 @@ from outlast.drill.check.order import Timeline, never_sent, timelines
 from outlast.record.history import Operation
 from outlast.record.run import View
 
-EMPTY = "-"
 CUT = "..."
 DATABASES = frozenset({"galera"})
 QUEUES = frozenset({"rabbitmq"})
+EVENTUAL = frozenset({"swift"})
 _CONSUME = "-consume"
 
 
 @dataclass(frozen=True)
 class Collection:
-    """reads: of single keys, answered; lists: answered, with keys noted; taken: how often each message was taken with
-    acknowledgement; seen_taken: messages that were taken at all, acknowledged or not."""
+    """reads: of single keys, answered; lists: answered; taken: how often each message was taken with
+    acknowledgement; seen_taken: messages that were taken at all, acknowledged or not; shown: keys in any view."""
 
     service: str
     name: str
@@ -50,6 +50,7 @@ class Collection:
     taken: Counter[str] = field(default_factory=Counter)
     seen_taken: frozenset[str] = frozenset()
     views: tuple[View, ...] = ()
+    shown: frozenset[str] = frozenset()
 
     @property
     def is_database(self) -> bool:
@@ -62,10 +63,20 @@ class Collection:
         return self.service in QUEUES
 
     @property
+    def is_eventual(self) -> bool:
+        """Its lists follow its writes later by design (Swift's containers), so an old one breaks no promise. Views of
+        it are to ask for each thing by name."""
+        return self.service in EVENTUAL
+
+    @property
     def proves_absence(self) -> bool:
         """Whether a key that no view shows is gone: one complete copy is enough, but of parts all must be complete."""
         enough = all if self.is_queue else any
         return bool(self.views) and enough(view.complete for view in self.views)
+
+    def is_gone(self, key: str) -> bool:
+        """Whether the views prove that it is nowhere."""
+        return self.proves_absence and key not in self.shown and key not in self.seen_taken
 
 
 def collections(operations: Iterable[Operation], views: Iterable[View]) -> tuple[Collection, ...]:
@@ -103,10 +114,11 @@ def _collection(
         name=name,
         lines=lines,
         reads=tuple(entry for entry in entries if entry.kind == "read" and entry.key and _answered(entry)),
-        lists=tuple(entry for entry in entries if entry.kind == "list" and entry.value and _answered(entry)),
+        lists=tuple(entry for entry in entries if entry.kind == "list" and _answered(entry)),
         taken=Counter(key for entry in consumed if entry.outcome == "ok" for key in _messages(entry)),
         seen_taken=frozenset(key for entry in consumed if not never_sent(entry) for key in _messages(entry)),
         views=tuple(views),
+        shown=frozenset(key for view in views for key, _ in view.entries),
     )
 
 

@@ -6,10 +6,10 @@ counts as shown. Keys that the drill never wrote are nobody's business here. Wit
 class below stays silent.
 
 lost
-    An acknowledged create that no delete, acknowledged or unknown, can have followed, and its key is in no view and was
-    taken by no consumer. Needs a complete view (of messages: all views complete, since a message is in one place only).
-    A refused delete does not excuse it. Silent: no complete view, a delete of unknown outcome or one that overlaps the
-    create, a create that is not acknowledged.
+    An acknowledged create that no delete can have followed, and its key is in no view and was taken by no consumer.
+    Needs a complete view (of messages: all views complete, since a message is in one place only). A delete that found
+    nothing (404) does not excuse it. Silent: no complete view, a delete of unknown outcome or one that overlaps the
+    create, a create that is not acknowledged, a refused delete (then it is failed-but-applied).
 diverged
     Databases only. One member shows the key and a complete view of another does not, or two complete views show
     different values. What the clients were told does not matter: after an unknown write, too, the members must agree.
@@ -22,7 +22,8 @@ resurrected
     sent. Silent: a create of unknown outcome, one after or beside the delete, a delete that was not acknowledged.
 failed-but-applied
     A view shows the key (or a consumer took it), and only a create that was refused explains that; or it is there more
-    often than the others explain, and refused ones make up for it.
+    often than the others explain, and refused ones make up for it. Also an acknowledged key that is gone as in lost,
+    when only a delete that was refused, other than for finding nothing, explains that.
 wrong
     A view shows the key with values, none of which an acknowledged or unknown create that may stand has. Silent where a
     create noted no value, or the view has none.
@@ -70,8 +71,8 @@ def listed(collection: Collection) -> list[Finding]:
         sight = sights.get(key, _UNSEEN)
         if sight.shown or key in collection.seen_taken:
             found += _present(collection, line, sight)
-        elif collection.proves_absence and line.must_show(END, END):
-            found.append(finding(collection, LOST, key, _lost(collection, line)))
+        elif collection.is_gone(key):
+            found += _absent(collection, line)
     return found
 
 
@@ -82,6 +83,14 @@ def _sights(collection: Collection) -> dict[str, Sight]:
             if key in collection.lines:
                 sights.setdefault(key, {}).setdefault(place, []).append(value)
     return {key: Sight(shown) for key, shown in sights.items()}
+
+
+def _absent(collection: Collection, line: Timeline) -> Iterator[Finding]:
+    if line.must_show(END, END):
+        yield finding(collection, LOST, line.key, _lost(collection, line))
+    elif line.must_show(END, END, refusals_hold=True):
+        sentence = f"{line.key} is gone, though its deletion was refused ({_requests(line.kept)})"
+        yield finding(collection, FAILED_BUT_APPLIED, line.key, sentence)
 
 
 def _present(collection: Collection, line: Timeline, sight: Sight) -> Iterator[Finding]:
@@ -137,8 +146,7 @@ def _unfitting(collection: Collection, line: Timeline, sight: Sight) -> tuple[in
 
 def _lost(collection: Collection, line: Timeline) -> str:
     where = "no consumer has it" if collection.is_queue else f"it is not on {_names(_complete(collection))}"
-    refusal = ", though its deletion was refused" if line.kept else ""
-    return f"{line.key} was acknowledged ({_requests(line.made)}), and {where}{refusal}"
+    return f"{line.key} was acknowledged ({_requests(line.made)}), and {where}"
 
 
 def _wrong(collection: Collection, line: Timeline, sight: Sight, places: tuple[int, ...]) -> str:

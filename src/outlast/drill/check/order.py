@@ -4,7 +4,8 @@ A write takes effect at one moment that nobody saw. All that is known is an inte
 
     ok        [sent, ended]       acknowledged, so it happened before the answer came
     unknown   [sent, for ever)    it may happen long after the client gave up, or never
-    failed    none; but if its key is found all the same, it happened in [sent, ended]
+    failed    none; but who refuses a request may be wrong about it (a 500 after the commit), so where it would explain
+              what was found, it is taken to have happened in [sent, ended], which is a finding of its own
 
 A request that was written down and has no end at all counts as unknown from its scheduled time on; one that is known
 never to have been sent does not count. Of two intervals that touch or overlap either may have come first, so an order
@@ -28,6 +29,9 @@ from outlast.record.history import Operation
 
 END = inf
 NEVER = -inf
+
+NOT_THERE = "404"
+"""`Operation.detail` of a delete that found nothing. It did nothing either, so it explains no loss."""
 
 Reason = Literal["created", "refused", "deleted", "elsewhere"]
 
@@ -68,7 +72,8 @@ _NONE = Latest(())
 
 class Timeline:
     """The writes of one key. made, gone: acknowledged creates and deletes; unsure: creates of unknown outcome;
-    perhaps_gone: deletes of unknown outcome; refused: creates that failed; kept: how many deletes failed."""
+    perhaps_gone: deletes of unknown outcome; refused: creates that failed; kept: deletes that failed, but for those
+    that found nothing to delete."""
 
     def __init__(self, key: str, writes: Sequence[Operation]) -> None:
         self.key = key
@@ -77,26 +82,29 @@ class Timeline:
         self.unsure: list[Write] = []
         self.perhaps_gone: list[Write] = []
         self.refused: list[Write] = []
-        self.kept = 0
+        self.kept: list[Write] = []
         self._valued: dict[str, list[Write]] | None = None
         for operation in writes:
             if not never_sent(operation):
                 self._add(operation)
         self.unsure.sort(key=_by_sending)
         self.perhaps_gone.sort(key=_by_sending)
-        self._made_ends = _latest((write.sent, write.ended) for write in self.made)
-        self._refused_ends = _latest((write.sent, write.ended) for write in self.refused)
-        self._made_starts = _latest((write.ended, write.sent) for write in self.made)
-        self._gone_ends = _latest((write.sent, write.ended) for write in self.gone)
-        self._gone_starts = _latest((write.ended, write.sent) for write in self.gone)
-        self._acknowledged = _latest((write.ended, write.ended) for write in (*self.made, *self.gone))
+        self._made_ends = _ends_by_sending(self.made)
+        self._refused_ends = _ends_by_sending(self.refused)
+        self._gone_ends = _ends_by_sending(self.gone)
+        self._kept_ends = _ends_by_sending(self.kept)
+        self._made_starts = _starts_by_ending(self.made)
+        self._gone_starts = _starts_by_ending(self.gone)
 
-    def must_show(self, sent: float, ended: float) -> bool:
+    def must_show(self, sent: float, ended: float, *, refusals_hold: bool = False) -> bool:
         """Whether the key is there, however the intervals are ordered, for a reader of [sent, ended]: a create was
-        acknowledged before, and no delete can have come between."""
+        acknowledged before, and no delete can have come between. refusals_hold: a refused delete did nothing."""
         if _begun(self.perhaps_gone, ended):
             return False
-        return self._made_starts.before(sent) > self._gone_ends.until(ended)
+        deleted = self._gone_ends.until(ended)
+        if not refusals_hold:
+            deleted = max(deleted, self._kept_ends.until(ended))
+        return self._made_starts.before(sent) > deleted
 
     def why_there(self, sent: float, ended: float) -> Reason:
         """What explains that a reader of [sent, ended] found the key: a create that may stand (acknowledged or
@@ -132,11 +140,8 @@ class Timeline:
 
     def acknowledged(self, sent: float) -> float:
         """When the last create or delete that was acknowledged before `sent` was; NEVER where there is none."""
-        return self._acknowledged.before(sent)
-
-    def last_made(self, sent: float) -> float:
-        """When the last create that was acknowledged before `sent` was; NEVER where there is none."""
-        return max((write.ended for write in self.made if write.ended < sent), default=NEVER)
+        ends = (write.ended for write in (*self.made, *self.gone) if write.ended < sent)
+        return max(ends, default=NEVER)
 
     def _values(self) -> dict[str, list[Write]]:
         if self._valued is None:
@@ -154,8 +159,8 @@ class Timeline:
             self.gone.append(write)
         elif outcome == "unknown":
             self.perhaps_gone.append(write)
-        else:
-            self.kept += 1
+        elif operation.detail != NOT_THERE:
+            self.kept.append(write)
 
 
 def never_sent(operation: Operation) -> bool:
@@ -187,6 +192,9 @@ def _begun(by_sending: Sequence[Write], time: float) -> bool:
     return bool(by_sending) and by_sending[0].sent <= time
 
 
-def _latest(pairs: Iterable[tuple[float, float]]) -> Latest:
-    listed = list(pairs)
-    return Latest(listed) if listed else _NONE
+def _ends_by_sending(writes: Sequence[Write]) -> Latest:
+    return Latest((write.sent, write.ended) for write in writes) if writes else _NONE
+
+
+def _starts_by_ending(writes: Sequence[Write]) -> Latest:
+    return Latest((write.ended, write.sent) for write in writes) if writes else _NONE

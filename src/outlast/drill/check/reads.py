@@ -2,14 +2,16 @@
 
 stale
     A read or list that does not show a key, although a create was acknowledged before the read was sent, and no delete
-    that was acknowledged or is unknown can have come between. Also a read that shows a value that an acknowledged
-    deletion had removed, when a later create may stand. Its age: from the key's last acknowledgement before the read to
-    the sending of the read, in seconds. One finding a key, with the greatest age. Silent: a create that overlaps the
-    read, a delete sent before the read ended, a list that was cut or filtered by another prefix; a key that turns out
-    lost is reported as lost and not as stale too.
+    can have come between. Also one that shows a value whose deletion was acknowledged, when a later create may stand;
+    and one that shows a deleted key as in resurrected, when the views prove that it did not come back. Its age: from
+    the key's last acknowledgement before the read to the sending of the read, in seconds. One finding a key, with the
+    greatest age. Silent: a create that overlaps the read, any delete sent before the read ended (refused ones too, but
+    for those that found nothing), a list that was cut or filtered by another prefix; a key that turns out lost is
+    reported as lost and not as stale too.
 resurrected
     A read or list that shows a key, although a deletion was acknowledged before it was sent, and every create that may
-    stand ended before that deletion was sent. Silent: a create of unknown outcome or one that can have come between.
+    stand ended before that deletion was sent; and no complete view says that it is gone after all. Silent: a create of
+    unknown outcome or one that can have come between.
 failed-but-applied
     A read or list that shows a key that only a refused create explains.
 wrong
@@ -22,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from outlast.drill.check.classes import FAILED_BUT_APPLIED, RESURRECTED, STALE, WRONG, finding
-from outlast.drill.check.collection import CUT, EMPTY, Collection, prefix
+from outlast.drill.check.collection import CUT, Collection, prefix
 from outlast.drill.check.order import NEVER, Timeline, interval
 from outlast.record.history import Operation
 from outlast.record.verdict import Finding
@@ -68,11 +70,13 @@ def read(collection: Collection, lost: Iterable[str]) -> list[Finding]:
             _one(line, _answer(operation), operation.value, tallies)
     if collection.lists:
         _Sweep(collection, gone, tallies).run()
-    return [
-        finding(collection, what, key, _sentence(what, key, tally))
-        for (what, key), tally in sorted(tallies.items(), key=lambda entry: entry[0])
-        if not (what == STALE and key in gone)
-    ]
+    found = {}
+    for (what, key), tally in sorted(tallies.items(), key=lambda entry: entry[0]):
+        passed = what == RESURRECTED and collection.is_gone(key)
+        said = STALE if passed else what
+        if not (said == STALE and key in gone):
+            found[said, key] = finding(collection, said, key, _sentence(what, key, tally))
+    return list(found.values())
 
 
 def _one(line: Timeline, answer: Answer, value: str, tallies: Tallies) -> None:
@@ -91,7 +95,7 @@ def _one(line: Timeline, answer: Answer, value: str, tallies: Tallies) -> None:
 
 def _absent(line: Timeline, answer: Answer, tallies: Tallies) -> None:
     if line.must_show(answer.sent, answer.ended):
-        _note(tallies, STALE, line.key).add(answer.sent - line.last_made(answer.sent), answer)
+        _note(tallies, STALE, line.key).add(_age(line, answer), answer)
 
 
 def _there(line: Timeline, answer: Answer, tallies: Tallies) -> None:
@@ -138,7 +142,7 @@ class _Sweep:
             for write in line.gone:
                 yield write.sent, _BEGIN, 1, key
                 yield write.ended, _ACKNOWLEDGE, 1, key
-            for write in line.perhaps_gone:
+            for write in (*line.perhaps_gone, *line.kept):
                 yield write.sent, _BEGIN, 1, key
         for place, operation in enumerate(self._lists):
             yield _answer(operation).sent, _READ, place, ""
@@ -161,7 +165,7 @@ class _Sweep:
         answer = _answer(operation)
         words = operation.value.split()
         cut = words[-1:] == [CUT]
-        seen = set() if words == [EMPTY] else set(words)
+        seen = set(words)
         for key in seen & self._gone | seen & self._refused:
             _there(self._lines[key], answer, self._tallies)
         if not cut:

@@ -22,7 +22,7 @@ def test_stale_is_not_to_show_what_was_acknowledged_before(read):
 
 
 def test_stale_says_its_greatest_age_once_a_key():
-    reads = [op("read", "a", (3, 4)), op("list", "", (7.25, 8), value="-"), op("read", "a", (5, 6))]
+    reads = [op("read", "a", (3, 4)), op("list", "", (7.25, 8), value=""), op("read", "a", (5, 6))]
     (found,) = check((CREATED, *reads), ())
     assert f"a missing in 3 reads, request {reads[1].id} sent 5.250 s after" in found.sentence
 
@@ -36,13 +36,13 @@ def test_an_old_value_is_stale():
 
 
 def test_what_is_lost_is_not_stale_too():
-    assert classes([CREATED, op("read", "a", (3, 4)), op("list", "", (5, 6), value="-")], [view("c1")]) == [
+    assert classes([CREATED, op("read", "a", (3, 4)), op("list", "", (5, 6), value="")], [view("c1")]) == [
         ("lost", "a")
     ]
 
 
 def test_a_missing_second_create_is_stale():
-    history = [CREATED, DELETED, op("create", "a", (5, 6), value="2"), op("list", "", (7, 8), value="-")]
+    history = [CREATED, DELETED, op("create", "a", (5, 6), value="2"), op("list", "", (7, 8), value="")]
     assert classes(history, []) == [("stale", "a")]
 
 
@@ -56,18 +56,19 @@ def test_a_missing_second_create_is_stale():
         [CREATED, op("read", "a", (5, 6)), DELETED],
         [CREATED, op("delete", "a", (3, 8), "unknown"), op("read", "a", (9, 10))],
         [CREATED, op("delete", "a", (None, None), "unknown", scheduled=3.0), op("read", "a", (9, 10))],
+        [CREATED, op("delete", "a", (3, 4), "failed", detail="500"), op("read", "a", (9, 10))],
+        [CREATED, op("delete", "a", (3, 4), "failed", detail="500"), op("list", "", (9, 10))],
         [CREATED, op("read", "a", (5, 6), "failed")],
         [CREATED, op("read", "a", (5, 6), "unknown")],
         [op("create", "a", (1, 3), "unknown"), op("read", "a", (5, 6))],
         [op("create", "a", (1, 3), "failed"), op("read", "a", (5, 6))],
         [CREATED, op("read", "", (5, 6))],
-        [CREATED, op("list", "", (5, 6), value="")],
         [CREATED, op("list", "", (5, 6), value="b c ...")],
-        [CREATED, op("list", "", (1.5, 6), value="-")],
-        [CREATED, op("list", "", (2.5, 3.5), value="-"), DELETED],
-        [CREATED, op("list", "", (5, 6), value="-", workload="other")],
-        [OTHER, op("list", "d1-", (5, 6), value="-")],
-        [OTHER, op("list", "d1", (5, 6), value="-")],
+        [CREATED, op("list", "", (1.5, 6), value="")],
+        [CREATED, op("list", "", (2.5, 3.5), value=""), DELETED],
+        [CREATED, op("list", "", (5, 6), value="", workload="other")],
+        [OTHER, op("list", "d1-", (5, 6), value="")],
+        [OTHER, op("list", "d1", (5, 6), value="")],
     ],
     ids=[
         "create beside the read",
@@ -77,12 +78,13 @@ def test_a_missing_second_create_is_stale():
         "deleted",
         "delete unknown",
         "delete without an end",
+        "delete refused",
+        "delete refused, then a list",
         "read refused",
         "read unknown",
         "create unknown",
         "create refused",
         "read of no key",
-        "list without keys noted",
         "list cut",
         "create beside the list",
         "delete beside the list",
@@ -102,9 +104,29 @@ def test_a_filtered_list_must_show_its_own_prefix(asked):
 
 @pytest.mark.parametrize("read", [op("read", "a", (5, 6), value="1"), op("list", "", (5, 6), value="a ...")])
 def test_resurrected_is_to_show_what_was_deleted(read):
-    (found,) = check((CREATED, DELETED, read), (view("c1"),))
+    (found,) = check((CREATED, DELETED, read), ())
     assert (found.what, found.safe) == ("resurrected", False)
     assert f"a shown by one read, request {read.id} sent 1.000 s after its deletion was acknowledged" in found.sentence
+
+
+def test_what_was_shown_after_its_deletion_and_is_gone_in_the_end_was_only_stale():
+    history = [CREATED, DELETED, op("list", "", (5, 6), value="a")]
+    (found,) = check(tuple(history), (view("c1"),))
+    assert found.what == "stale"
+    assert "sent 1.000 s after its deletion was acknowledged" in found.sentence
+    assert classes(history, [view("c1", complete=False)]) == [("resurrected", "a")]
+
+
+def test_an_old_list_of_a_service_whose_lists_follow_later_is_safe():
+    swift = {"service": "swift", "workload": "swift-objects"}
+    made = op("create", "a", (1, 2), **swift)
+    (found,) = check((made, op("list", "", (3, 4), **swift)), (view("vip", "a", of=swift),))
+    assert (found.what, found.safe) == ("stale", True)
+
+
+def test_a_delete_that_found_nothing_does_not_excuse_a_stale_read():
+    refused = op("delete", "a", (3, 4), "failed", detail="404")
+    assert classes([CREATED, refused, op("list", "", (5, 6))], []) == [("stale", "a")]
 
 
 def test_resurrected_in_reads_and_views_is_one_finding():
@@ -166,10 +188,10 @@ def test_silent_about_values(history):
 
 
 def test_order_of_operations_in_the_input_does_not_matter():
-    history = [CREATED, DELETED, op("create", "a", (5, 6), value="2"), op("list", "", (7, 8), value="-")]
+    history = [CREATED, DELETED, op("create", "a", (5, 6), value="2"), op("list", "", (7, 8), value="")]
     assert check(tuple(reversed(history)), ()) == check(tuple(history), ())
 
 
 def test_a_collection_of_its_own_for_each_service():
     elsewhere = {**ROWS, "service": "nova"}
-    assert classes([CREATED, op("list", "", (5, 6), value="-", **elsewhere)], []) == []
+    assert classes([CREATED, op("list", "", (5, 6), value="", **elsewhere)], []) == []

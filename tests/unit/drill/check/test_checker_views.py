@@ -43,10 +43,8 @@ def test_lost_from_an_api_needs_one_complete_view_that_lacks_it():
     assert classes([made], [view("vip", of=PROJECTS), view("c1", "p", of=PROJECTS)]) == []
 
 
-def test_a_refused_delete_does_not_excuse_a_loss():
-    (found,) = check((CREATED, op("delete", "a", (3, 4), "failed")), tuple(on_all()))
-    assert found.what == "lost"
-    assert found.sentence.endswith("though its deletion was refused.")
+def test_a_delete_that_found_nothing_does_not_excuse_a_loss():
+    assert classes([CREATED, op("delete", "a", (3, 4), "failed", detail="404")], on_all()) == [("lost", "a")]
 
 
 def test_a_delete_that_ended_before_the_create_does_not_excuse_a_loss():
@@ -176,6 +174,20 @@ def test_one_entry_in_each_of_several_views_is_no_duplicate():
 def test_refused_and_there():
     (found,) = check((op("create", "a", (1, 2), "failed"),), tuple(on_all("a")))
     assert (found.what, found.safe) == ("failed-but-applied", True)
+
+
+@pytest.mark.parametrize("detail", ["500", "409", ""])
+def test_refused_to_delete_and_gone(detail):
+    refused = op("delete", "a", (3, 4), "failed", detail=detail)
+    (found,) = check((CREATED, refused), tuple(on_all()))
+    assert (found.what, found.safe) == ("failed-but-applied", True)
+    assert found.sentence == f"galera sql-rows: a is gone, though its deletion was refused (request {refused.id})."
+    assert classes([CREATED, refused], on_all("a")) == []
+    assert classes([CREATED, refused], []) == []
+
+
+def test_a_delete_refused_before_the_create_explains_nothing():
+    assert classes([op("delete", "a", (0, 0.5), "failed", detail="500"), CREATED], on_all()) == [("lost", "a")]
 
 
 def test_a_refused_create_explains_the_second_entry():
