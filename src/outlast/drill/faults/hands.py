@@ -215,6 +215,8 @@ class _Unix(xmlrpc.client.Transport):
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection("node", timeout=self._timeout)
         connection.sock = self._connect(self._timeout)
+        # Where the base class looks for what its close() has to close.
+        self._connection = host, connection
         return connection
 
 
