@@ -80,6 +80,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
             for name, times in pool.times.items()
         },
         "counts": {name: {"total": one.total, "runs": one.known} for name, one in sorted(pool.counts.items())},
+        "masked_only_by_undo": pool.helped,
         "tenants": _tenants(pool),
         "budgets": [
             {"name": one.name, "limit": one.limit, "found": one.found, "held": one.held} for one in pool.budgets

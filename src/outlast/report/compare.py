@@ -181,7 +181,7 @@ def _recovered(run: Row) -> bool:
     verdict = run.verdict
     if verdict.mask is None:
         return not any(service.out > 0 for service in verdict.services)
-    return run.held is None or verdict.mask < run.held
+    return not run.helped
 
 
 def _out(run: Row, undone: bool) -> Measured:

@@ -87,7 +87,10 @@ class Tenants:
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """What runs of one scenario under one profile found together. origins: oldest first."""
+    """What runs of one scenario under one profile found together. origins: oldest first.
+
+    helped: in how many of them the service was back only after the drill's undo.
+    """
 
     scenario: str
     profile: str
@@ -96,6 +99,7 @@ class Pool:
     times: Mapping[str, Times]
     counts: Mapping[str, Count]
     tenants: Tenants = field(default_factory=Tenants)
+    helped: int = 0
     findings: tuple[Finding, ...] = ()
     budgets: tuple[Budget, ...] = ()
     reasons: tuple[str, ...] = ()
@@ -138,6 +142,7 @@ def pool_of(row: Row) -> Pool:
         times={name: Times(values=(getattr(verdict, name),)) for name in TIMES},
         counts={name: Count(total=number, known=1) for name, number in verdict.counts.items()},
         tenants=_tenants(verdict),
+        helped=int(row.helped),
         findings=_findings(verdict.findings),
         budgets=tuple(sorted(verdict.budgets, key=lambda budget: budget.name)),
         reasons=tuple(sorted(set(verdict.reasons))),
@@ -158,6 +163,7 @@ def merge(one: Pool, other: Pool) -> Pool:
         times={name: Times(values=_sorted(one.times[name].values + other.times[name].values)) for name in TIMES},
         counts={name: _sum(one.count(name), other.count(name)) for name in sorted({*one.counts, *other.counts})},
         tenants=_together(one.tenants, other.tenants),
+        helped=one.helped + other.helped,
         findings=_findings(one.findings + other.findings),
         budgets=_budgets(one.budgets, other.budgets),
         reasons=tuple(sorted({*one.reasons, *other.reasons})),

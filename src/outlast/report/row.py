@@ -25,6 +25,12 @@ class Row:
     def session(self) -> str:
         return session_of(self.record.id)
 
+    @property
+    def helped(self) -> bool:
+        """Whether the service was back only after the drill had undone the fault: the product did not mask it."""
+        mask = self.verdict.mask
+        return mask is not None and self.held is not None and mask >= self.held
+
 
 def session_of(run_id: str) -> str:
     """Runs of one session were made one after the other on one machine: only these are compared with each other."""

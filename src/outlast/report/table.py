@@ -26,7 +26,7 @@ LEGEND = (
     ("failed, unknown", "requests refused; requests that may have happened (time-out, reset, cut answer)"),
     ("lost, duplicated", "acknowledged but gone; made twice"),
     ("tenant lost, gap", "packets of tenant streams lost, and the longest time without any"),
-    ("times", "after the last fault took effect; of several runs the median, in brackets the worst"),
+    ("times", "after the last fault took effect; of several runs the median, and the worst"),
     (NONE, "did not happen in the run, or was not measured"),
     ("?", "nothing can be said; a reason is given"),
     ("stale", "what the row depends on changed since; counted neither as passed nor as failed"),
@@ -67,6 +67,9 @@ def notes(entry: Entry) -> tuple[str, ...]:
     said += pool.reasons if pool.result != "pass" else ()
     if pool.result == "unknown" and not pool.reasons:
         said.append(NO_REASON)
+    if pool.helped:
+        several = f" in {pool.helped} of {runs(len(pool.origins))}" if len(pool.origins) > 1 else ""
+        said.append(f"mask: back only after the drill had undone the fault{several}")
     if entry.replaced:
         why = "; ".join(entry.replaced_reasons) or NO_REASON
         said.append(f"{runs(len(entry.replaced))} that nothing could be said of, made again: {why}")
@@ -96,7 +99,8 @@ def _level(level: PooledLevel) -> Cell:
 def _time(label: str, times: Times) -> Cell:
     several = len(times.values) > 1
     hint = ", ".join(seconds(value) for value in times.values) if several else ""
-    return Cell(label=label, text=seconds(times.median), small=seconds(times.worst) if several else "", hint=hint)
+    small = f"worst {seconds(times.worst)}" if several else ""
+    return Cell(label=label, text=seconds(times.median), small=small, hint=hint)
 
 
 def _count(pool: Pool, name: str) -> Cell:

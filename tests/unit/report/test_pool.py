@@ -59,7 +59,7 @@ def a_verdict(draw: st.DrawFn) -> Verdict:
 @st.composite
 def a_row(draw: st.DrawFn) -> Row:
     made = record("x", number=draw(st.integers(1, 99)), started=draw(st.integers(0, 10**9)))
-    return Row(record=made, verdict=draw(a_verdict()))
+    return Row(record=made, verdict=draw(a_verdict()), held=draw(time))
 
 
 @given(a_row(), a_row(), a_row())
