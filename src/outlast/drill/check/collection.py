@@ -75,8 +75,8 @@ class Collection:
         return bool(self.views) and enough(view.complete for view in self.views)
 
     def is_gone(self, key: str) -> bool:
-        """Whether the views prove that it is nowhere."""
-        return self.proves_absence and key not in self.shown and key not in self.seen_taken
+        """Whether the views prove that it is in none of them."""
+        return self.proves_absence and key not in self.shown
 
 
 def collections(operations: Iterable[Operation], views: Iterable[View]) -> tuple[Collection, ...]:
