@@ -22,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+import aiohttp
 import amqp
 import msgspec
 import pymysql
@@ -43,6 +44,10 @@ from outlast.drill.instrument.web import Web, api_workloads
 from outlast.errors import MachineError, OutlastError
 
 LOG_IN = 30.0
+
+_BROKEN = (OSError, aiohttp.ClientError, pymysql.MySQLError, amqp.AMQPError)
+"""What a cluster that is not well answers, by whatever way it is asked."""
+
 MOST_PROBLEMS = 100
 
 
@@ -87,7 +92,7 @@ class Senders:
         """Token, container, table, queues. Raises MachineError `instrument.not-prepared`."""
         try:
             await self._prepare()
-        except (OSError, pymysql.MySQLError, amqp.AMQPError) as error:
+        except _BROKEN as error:
             raise MachineError(
                 "instrument.not-prepared",
                 f"the load cannot begin: {type(error).__name__}: {error}; is the cluster well before the drill?",
@@ -97,7 +102,8 @@ class Senders:
         if self.web:
             await self.web.log_in(time.monotonic() + LOG_IN)
             if "swift-objects" in self._order.workloads:
-                made = await self.web.ask("swift", CONTAINER, self.web.names(), True, Trace())
+                async with asyncio.timeout(self._order.deadline):
+                    made = await self.web.ask("swift", CONTAINER, self.web.names(), True, Trace())
                 if made.reply.outcome != "ok":
                     raise OSError(f"Swift made no container: {made.reply.detail}")
         if self._rows:
@@ -124,6 +130,16 @@ class Senders:
         return found
 
     async def clean(self) -> int:
+        """How many things of the APIs were removed. Raises MachineError `instrument.not-cleaned`."""
+        try:
+            return await self._clean()
+        except _BROKEN as error:
+            raise MachineError(
+                "instrument.not-cleaned",
+                f"what the load made could not be removed: {type(error).__name__}: {error}; try again later",
+            ) from error
+
+    async def _clean(self) -> int:
         removed = 0
         if self.web:
             await self.web.log_in(time.monotonic() + LOG_IN)

@@ -2,41 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import aiohttp
 import msgspec
 
 from outlast.drill.instrument.api import API, NO_CONTAINER, Call, at, listing, trait
 from outlast.drill.instrument.mix import MIX
 from outlast.drill.instrument.order import Order
 from outlast.drill.instrument.task import Tell, Trace
-from outlast.drill.instrument.web import Web, api_workloads
+from outlast.drill.instrument.web import Answer, Web, api_workloads
 
 
 async def clean(order: Order, web: Web, tell: Tell) -> int:
     """How many things were removed. What could not be listed or removed is told; the rest goes on."""
+    cleaner = _Cleaner(order, web, tell)
     removed = 0
     for workload in api_workloads(order):
         if "delete" in API[workload]:
-            removed += await _clean(order, workload, web, tell)
+            removed += await cleaner.remove(workload)
     if "swift-objects" in order.workloads:
-        await web.ask("swift", NO_CONTAINER, web.names(), True, Trace())
+        await cleaner.ask("swift-objects", NO_CONTAINER)
     return removed
 
 
-async def _clean(order: Order, workload: str, web: Web, tell: Tell) -> int:
-    service, calls = MIX[workload].service, API[workload]
-    answer = await web.ask(service, calls["list"], web.names(), True, Trace())
-    if answer.reply.outcome != "ok":
-        if answer.status != 404:  # a container that was never made
-            tell(f"{workload}: not listed: {answer.reply.detail}")
-        return 0
-    removed = 0
-    for key, ref in things(calls["list"], answer.body, order.prefix):
-        gone = await web.ask(service, calls["delete"], web.names(key, ref), True, Trace())
-        if gone.status == 404 or gone.reply.outcome == "ok":
-            removed += 1
-        else:
-            tell(f"{workload}: {key} not removed: {gone.reply.detail}")
-    return removed
+class _Cleaner:
+    def __init__(self, order: Order, web: Web, tell: Tell) -> None:
+        self._order = order
+        self._web = web
+        self._tell = tell
+
+    async def remove(self, workload: str) -> int:
+        calls = API[workload]
+        answer = await self.ask(workload, calls["list"])
+        removed = 0
+        for key, ref in things(calls["list"], answer.body, self._order.prefix) if answer else ():
+            removed += await self.ask(workload, calls["delete"], key, ref) is not None
+        return removed
+
+    async def ask(self, workload: str, call: Call, key: str = "", ref: str = "") -> Answer | None:
+        """The answer when it is good; None where there is nothing any more, or where it was told that it is bad."""
+        try:
+            async with asyncio.timeout(self._order.deadline):
+                answer = await self._web.ask(MIX[workload].service, call, self._web.names(key, ref), True, Trace())
+        except (aiohttp.ClientError, OSError) as error:
+            self._tell(f"{workload}: {call.method} {key}: {type(error).__name__}")
+            return None
+        if answer.status == 404:
+            return None
+        if answer.reply.outcome != "ok":
+            self._tell(f"{workload}: {call.method} {key}: {answer.reply.detail}")
+            return None
+        return answer
 
 
 def things(call: Call, body: bytes, prefix: str) -> list[tuple[str, str]]:

@@ -25,6 +25,9 @@ Message = Any
 ATTEMPT = 2.0
 """Seconds for one member to take a connection, before the next one is asked."""
 
+PATIENT = 15.0
+"""Seconds for what is no request of the load: making and removing queues, the echo's confirmation."""
+
 HEARTBEAT = 2
 """Seconds; a consumer gives a silent member up after two."""
 
@@ -50,12 +53,12 @@ class Messages:
 
     def prepare(self) -> None:
         """The queues. Raises OSError or amqp.AMQPError."""
-        with self._connect(0) as connection:
+        with self._connect(0, attempt=PATIENT) as connection:
             for name in self._queues.values():
                 declare(connection, name)
 
     def clean(self) -> None:
-        with self._connect(0) as connection:
+        with self._connect(0, attempt=PATIENT) as connection:
             for name in self._queues.values():
                 connection.channel().queue_delete(name)
 
@@ -122,13 +125,15 @@ class Messages:
             waiting.set()
         message.channel.basic_ack(message.delivery_tag)
 
-    def _connect(self, turn: int, until: float | None = None, heartbeat: int = 0) -> Connection:
+    def _connect(
+        self, turn: int, until: float | None = None, heartbeat: int = 0, attempt: float = ATTEMPT
+    ) -> Connection:
         """A connection to one of the members, the turn-th first. Raises the last OSError or amqp.AMQPError."""
         hosts = self._broker.hosts
         last: Exception = OSError("no member answered in time")
-        until = until or time.monotonic() + ATTEMPT * len(hosts)
+        until = until or time.monotonic() + attempt * len(hosts)
         for offset in range(len(hosts)):
-            seconds = min(ATTEMPT, until - time.monotonic())
+            seconds = min(attempt, until - time.monotonic())
             if seconds <= 0:
                 break
             try:
@@ -217,7 +222,7 @@ def declare(connection: Connection, queue: str) -> Any:
 def _echo(connection: Connection, message: Message) -> None:
     properties = message.properties
     reply = amqp.Message(message.body, delivery_mode=2, correlation_id=properties.get("correlation_id"))
-    _confirmed(connection, reply, properties["reply_to"], ATTEMPT)
+    _confirmed(connection, reply, properties["reply_to"], PATIENT)
     message.channel.basic_ack(message.delivery_tag)
 
 
