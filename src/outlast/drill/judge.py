@@ -21,7 +21,7 @@ from outlast.drill import judge_reasons, measure
 from outlast.drill.judge_bound import upper_bound
 from outlast.drill.judge_budgets import Figure, Measured, figure, judged
 from outlast.drill.judge_stalls import beyond_doubt
-from outlast.drill.judge_streams import findings_by_kind, owner_findings, owners, streams
+from outlast.drill.judge_streams import TWO_OWNERS_SECONDS, findings_by_kind, owner_findings, owners, streams
 from outlast.drill.measure import Clock, Requests, bad_ones, is_bad, start
 from outlast.record.events import Event
 from outlast.record.history import Operation, Packet, Stall
@@ -41,8 +41,9 @@ FOUND = ("lost", "duplicated", "failed-but-applied", "stale", "resurrected")
 class Seen:
     """All that a drill saw. Times are seconds of the run's monotonic clock, `at` of events included.
 
-    meter: the instrument's own cpu_seconds, seconds and requests. deadline: seconds after which an answer comes too
-    late for L2 and L3, patience: the same for L1. The order of what is in the tuples means nothing.
+    unproven: collections (service, name) of which no view proves that nothing was lost. meter: the instrument's own
+    cpu_seconds, seconds and requests. deadline: seconds after which an answer comes too late for L2 and L3, patience:
+    the same for L1. The order of what is in the tuples means nothing.
     """
 
     scenario: str
@@ -56,6 +57,7 @@ class Seen:
     samples: tuple[Sample, ...] = ()
     events: tuple[Event, ...] = ()
     findings: tuple[Finding, ...] = ()
+    unproven: tuple[tuple[str, str], ...] = ()
     meter: Mapping[str, float] = field(default_factory=dict)
     deadline: float = 5.0
     patience: float = 30.0
@@ -64,7 +66,7 @@ class Seen:
 def judge(seen: Seen) -> Verdict:
     """The verdict; its times count from the moment the last fault took effect. Never raises."""
     unproven = measure.unproven(seen.marks)
-    times = measure.clock(seen.marks, _latest(seen))
+    times = measure.clock(seen.marks, _due_last(seen))
     if times is None:
         return _nothing_proven(seen, unproven)
     known = _measured(seen, times)
@@ -100,7 +102,7 @@ def judge(seen: Seen) -> Verdict:
 
 def _measured(seen: Seen, times: Clock) -> Measured:
     requests = measure.group(seen.operations, times)
-    held = owners(seen.samples, times.first)
+    held = owners(seen.samples, times.first, times.until)
     scheduled = [request.scheduled for request in seen.operations]
     return Measured(
         times=times,
@@ -113,17 +115,20 @@ def _measured(seen: Seen, times: Clock) -> Measured:
         slowdown=measure.slowdown(requests, times, seen.deadline),
         streams=streams(seen.packets, times),
         owners=held,
-        findings=findings_by_kind((*seen.findings, *owner_findings(held))),
+        findings=findings_by_kind((*seen.findings, *owner_findings(held, _allowed(seen)))),
+        unproven=tuple(sorted(" ".join(each) for each in seen.unproven)),
         blind=measure.blind(scheduled, times.first, times.until, measure.usual_spacing(scheduled)),
     )
 
 
-def _latest(seen: Seen) -> float:
-    """The end of the run, where no mark tells it."""
-    moments = [mark.at for mark in seen.marks]
-    moments += [packet.sent for packet in seen.packets]
-    moments += [start(request) if request.ended is None else request.ended for request in seen.operations]
-    return max(moments, default=0.0)
+def _due_last(seen: Seen) -> float | None:
+    moments = [request.scheduled for request in seen.operations] + [packet.sent for packet in seen.packets]
+    return max(moments, default=None)
+
+
+def _allowed(seen: Seen) -> float:
+    """Seconds for which a VIP may have two owners: in a partition, nobody can do better at once."""
+    return max(TWO_OWNERS_SECONDS, seen.budgets.get("owners", 0.0))
 
 
 def _after(at: float | None, times: Clock) -> float | None:
@@ -134,15 +139,15 @@ def _after(at: float | None, times: Clock) -> float | None:
 
 
 def _first_level(seen: Seen, known: Measured) -> Level:
-    """L1: full redundancy came back, no request that started since failed within the patience (30 s), whatever its
-    connection, and nothing is lost, diverged or resurrected. None where requests or the wait for redundancy are
-    missing, or where a stall touched every request that failed."""
+    """L1: full redundancy came back, something new worked then (no mark "broken"), no request that started since failed
+    within the patience (30 s), whatever its connection, and nothing is lost, diverged or resurrected. None where
+    requests or the wait for redundancy are missing, or where a stall touched every request that failed."""
     requests = known.requests.after
     bad = bad_ones(requests, seen.patience)
     times = known.times
     gave_up = times.redundant is None and times.gave_up is not None
     held: bool | None = None
-    if _permanent(known) or gave_up or beyond_doubt(bad, seen.stalls, seen.patience):
+    if _permanent(known) or gave_up or times.broken or beyond_doubt(bad, seen.stalls, seen.patience):
         held = False
     elif times.redundant is not None and requests and not bad:
         held = True
@@ -177,8 +182,7 @@ def _level(name: Name, held: bool | None, requests: Sequence[Operation], bad: Se
 
 def _about_first_level(level: Level, known: Measured) -> tuple[str, ...]:
     times = known.times
-    waited = None if times.gave_up is None else times.gave_up - times.last
-    return judge_reasons.first_level(level, times.redundant is not None, waited)
+    return judge_reasons.first_level(level, times)
 
 
 # --- result -----------------------------------------------------------------------------------------------------------
@@ -218,7 +222,8 @@ def _finding_counts(findings: Mapping[str, Sequence[Finding]]) -> Mapping[str, i
 
 def _nothing_proven(seen: Seen, unproven: Sequence[Mark]) -> Verdict:
     """Without a fault there is nothing to measure; what the checkers found is told all the same."""
-    kinds = findings_by_kind((*seen.findings, *owner_findings(owners(seen.samples, float("inf")))))
+    held = owners(seen.samples, float("inf"), float("inf"))
+    kinds = findings_by_kind((*seen.findings, *owner_findings(held, _allowed(seen))))
     missing = Figure(found=None)
     return Verdict(
         scenario=seen.scenario,

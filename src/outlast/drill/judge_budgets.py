@@ -22,7 +22,8 @@ ROUNDING = 1e-9
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """Everything that a budget can be about. slowdown: p99 as a multiple of that before the fault. detected: on the
-    run's clock. blind: for a while no request was due, although the fault was not over."""
+    run's clock. heard: any event was read. unproven: collections of which nobody could say whether something is lost.
+    blind: for a while no request was due, although the fault was not over."""
 
     times: Clock
     requests: Requests
@@ -35,6 +36,7 @@ class Measured:
     streams: tuple[Stream, ...]
     owners: tuple[Owners, ...]
     findings: Mapping[str, tuple[Finding, ...]]
+    unproven: tuple[str, ...]
     blind: bool
 
 
@@ -84,12 +86,18 @@ def _bad(requests: Sequence[Operation], seen: Measured) -> Figure:
     return Figure(found=found, sure=float(beyond_doubt(bad, seen.stalls, seen.deadline)), doubt=doubt)
 
 
-def _kinds(*kinds: str) -> Callable[[Measured], Figure]:
+def _kind(kind: str) -> Callable[[Measured], Figure]:
     def count(seen: Measured) -> Figure:
-        found = float(sum(len(seen.findings.get(kind, ())) for kind in kinds))
+        found = float(len(seen.findings.get(kind, ())))
         return Figure(found=found, sure=found)
 
     return count
+
+
+def _lost(seen: Measured) -> Figure:
+    found = float(len(seen.findings.get("lost", ())))
+    doubt = f"nobody could list {', '.join(seen.unproven)} whole" if seen.unproven else ""
+    return Figure(found=found, sure=found, doubt=doubt)
 
 
 def _unsafe(seen: Measured) -> Figure:
@@ -187,27 +195,33 @@ def _stream_gap(seen: Measured) -> Figure:
 def _owners(seen: Measured) -> Figure:
     """A question of safety: no stall excuses two owners."""
     found = longest_doubled(seen.owners)
-    return Figure(found=found, sure=found, doubt="" if found is not None else "no VIP was watched")
+    return Figure(found=found, sure=found, doubt=_unwatched(seen))
+
+
+def _unwatched(seen: Measured) -> str:
+    if not seen.owners:
+        return "no VIP was watched"
+    return "for a while nobody looked who held it" if any(owner.blind for owner in seen.owners) else ""
 
 
 def _no_owner(seen: Measured) -> Figure:
     if not seen.owners:
-        return Figure(found=None, doubt="no VIP was watched")
+        return Figure(found=None, doubt=_unwatched(seen))
     sure = [
         sum(end - begin for begin, end in owner.empty if not stalled(seen.stalls, (begin, end)))
         for owner in seen.owners
     ]
-    return Figure(found=max(owner.without for owner in seen.owners), sure=max(sure))
+    return Figure(found=max(owner.without for owner in seen.owners), sure=max(sure), doubt=_unwatched(seen))
 
 
 FIGURES: Mapping[str, Callable[[Measured], Figure]] = {
     "new-failed": lambda seen: _bad(seen.requests.new, seen),
     "in-flight-failed": lambda seen: _bad(seen.requests.in_flight, seen),
     "failed": lambda seen: _bad([*seen.requests.in_flight, *seen.requests.new], seen),
-    "lost": _kinds("lost"),
-    "duplicated": _kinds("duplicated"),
-    "resurrected": _kinds("resurrected"),
-    "diverged": _kinds("diverged"),
+    "lost": _lost,
+    "duplicated": _kind("duplicated"),
+    "resurrected": _kind("resurrected"),
+    "diverged": _kind("diverged"),
     "unsafe": _unsafe,
     "stall": _stall,
     "detect": _detect,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from outlast.drill.judge_budgets import FIGURES, Figure, Measured, why_unknown
-from outlast.drill.measure import bad_ones, by_service, outages
+from outlast.drill.measure import Clock, bad_ones, by_service, outages
 from outlast.record.run import Mark
 from outlast.record.verdict import Budget, Finding, Level, ServiceLoss
 
@@ -30,14 +30,14 @@ def unsafe(findings: Mapping[str, Sequence[Finding]]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def first_level(level: Level, redundant: bool, waited: float | None) -> tuple[str, ...]:
-    """waited: seconds after which the drill stopped waiting for redundancy, None if it never did."""
+def first_level(level: Level, times: Clock) -> tuple[str, ...]:
+    """What speaks against L1, findings apart."""
     if level.held:
         return ()
-    found = []
-    if not redundant and waited is not None:
-        found.append(f"full redundancy was not back {waited:.1f} s after the fault")
-    elif not redundant:
+    found = [f"it does not work again: {times.broken}"] if times.broken else []
+    if times.redundant is None and times.gave_up is not None:
+        found.append(f"full redundancy was not back {times.gave_up - times.last:.1f} s after the fault")
+    elif times.redundant is None:
         found.append("the drill ended before full redundancy was back")
     elif not level.n:
         found.append("no request was sent after full redundancy was back: nothing shows that the cluster works again")

@@ -23,16 +23,16 @@ def worth(stalls: Sequence[Stall]) -> tuple[Stall, ...]:
 def stalled(stalls: Sequence[Stall], window: Window) -> bool:
     """Whether a stall longer than 50 ms overlaps [begin − 0.1 s, end].
 
-    A stall covers `seconds` before its `at` and as many after it: what piled up takes about as long to drain.
+    A stall lasted from its `at`, when the probe should have woken, for its `seconds`.
     """
     begin, end = window[0] - BEFORE_SECONDS, window[1]
-    return any(stall.at - stall.seconds <= end and stall.at + stall.seconds >= begin for stall in worth(stalls))
+    return any(stall.at <= end and stall.at + stall.seconds >= begin for stall in worth(stalls))
 
 
 def undisturbed(stalls: Sequence[Stall], window: Window) -> float:
     """Seconds of a window until the first stall touches it; all of it where none does, 0 where one was there before."""
     begin, end = window
-    touching = [stall.at - stall.seconds for stall in worth(stalls) if stalled([stall], window)]
+    touching = [stall.at for stall in worth(stalls) if stalled([stall], window)]
     return max(0.0, min(end, *touching) - begin) if touching else end - begin
 
 

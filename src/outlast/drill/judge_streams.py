@@ -8,13 +8,16 @@ from itertools import pairwise
 from statistics import median
 
 from outlast.drill.judge_stalls import Window
-from outlast.drill.measure import Clock, blind
+from outlast.drill.measure import Clock, blind, spacing
 from outlast.record.history import Packet
 from outlast.record.run import Sample
 from outlast.record.verdict import Finding, StreamLoss
 
 TWO_OWNERS_SECONDS = 0.3
 """A sample asks the nodes one after the other: a VIP on its way may be seen twice for a moment."""
+
+TRUSTED_SECONDS = 2.0
+"""Longest time for which a sample's word is taken."""
 
 
 @dataclass(frozen=True)
@@ -87,73 +90,83 @@ def _around(packets: Sequence[Packet], lost: set[int], interval: float) -> list[
 
 @dataclass(frozen=True, kw_only=True)
 class Owners:
-    """One VIP's owners. doubled: longest time for which every sample showed two or more, from the first of these
-    samples to the last, so it is proven (whole run). without: all time without an owner, each from the first sample
-    without one to the next with one (from the first effect on); empty: each of these times."""
+    """One VIP's owners. doubled: the longest time with two or more at once, in the whole run, and their nodes.
+    without: all time without an owner, from the first effect on; empty: each of these times. blind: for more than 2 s
+    between the first effect and full redundancy nobody looked.
+
+    Samples are taken at every change and once a second: each holds until the next. What lies between two samples more
+    than 2 s apart is not known and counts as nothing.
+    """
 
     vip: str
     doubled: float
     nodes: tuple[str, ...]
     without: float
     empty: tuple[Window, ...]
+    blind: bool
 
 
-def owners(samples: Iterable[Sample], first: float) -> tuple[Owners, ...]:
+@dataclass(frozen=True)
+class _Held:
+    """The nodes that held a VIP from begin to end."""
+
+    begin: float
+    end: float
+    nodes: tuple[str, ...]
+
+
+def owners(samples: Iterable[Sample], first: float, until: float) -> tuple[Owners, ...]:
     """All VIPs by name. The address of a node that has no power is nobody's; a sample that does not name a VIP has
     found it nowhere."""
     ordered = sorted(samples, key=lambda sample: sample.at)
+    pairs = [(a, b) for a, b in pairwise(ordered) if b.at - a.at <= TRUSTED_SECONDS]
+    watched = [sample.at for sample in ordered]
+    unwatched = first < until and spacing([first, *(at for at in watched if first < at < until), until])
     names = sorted({name for sample in ordered for name in sample.holders})
-    return tuple(_owners(name, [(sample.at, _holders(sample, name)) for sample in ordered], first) for name in names)
+    return tuple(
+        _owners(name, [_Held(a.at, b.at, _holders(a, name)) for a, b in pairs], first, unwatched > TRUSTED_SECONDS)
+        for name in names
+    )
 
 
 def _holders(sample: Sample, vip: str) -> tuple[str, ...]:
     return tuple(sorted(set(sample.holders.get(vip, ())) - set(sample.off)))
 
 
-def _owners(vip: str, seen: Sequence[tuple[float, tuple[str, ...]]], first: float) -> Owners:
-    doubled, nodes = max(_doubled(seen), key=lambda run: run[0], default=(0.0, ()))
-    empty = _without([entry for entry in seen if entry[0] >= first])
+def _owners(vip: str, held: Sequence[_Held], first: float, unwatched: bool) -> Owners:
+    double = _runs([each for each in held if len(each.nodes) > 1])
+    longest = max(double, key=lambda each: each.end - each.begin, default=_Held(0.0, 0.0, ()))
+    empty = _runs([_Held(max(first, each.begin), each.end, ()) for each in held if not each.nodes and each.end > first])
     return Owners(
         vip=vip,
-        doubled=doubled,
-        nodes=nodes,
-        without=sum(end - begin for begin, end in empty),
-        empty=tuple(empty),
+        doubled=longest.end - longest.begin,
+        nodes=longest.nodes,
+        without=sum(each.end - each.begin for each in empty),
+        empty=tuple((each.begin, each.end) for each in empty),
+        blind=unwatched,
     )
 
 
-def _doubled(seen: Sequence[tuple[float, tuple[str, ...]]]) -> list[tuple[float, tuple[str, ...]]]:
-    found: list[tuple[float, tuple[str, ...]]] = []
-    begin: float | None = None
-    for at, nodes in seen:
-        if len(nodes) < 2:
-            begin = None
-            continue
-        begin = at if begin is None else begin
-        found.append((at - begin, nodes))
-    return found
-
-
-def _without(seen: Sequence[tuple[float, tuple[str, ...]]]) -> list[Window]:
-    found: list[Window] = []
-    for (at, nodes), (following, _) in pairwise(seen):
-        if nodes:
-            continue
-        if found and found[-1][1] == at:
-            found[-1] = (found[-1][0], following)
+def _runs(held: Sequence[_Held]) -> list[_Held]:
+    """Neighbours in time become one, with all nodes of them."""
+    found: list[_Held] = []
+    for each in held:
+        if found and found[-1].end == each.begin:
+            nodes = tuple(sorted({*found[-1].nodes, *each.nodes}))
+            found[-1] = _Held(found[-1].begin, each.end, nodes)
         else:
-            found.append((at, following))
+            found.append(each)
     return found
 
 
-def owner_findings(known: Iterable[Owners]) -> tuple[Finding, ...]:
-    """two-owners, never safe, beyond 0.3 s; no-owner as a figure."""
+def owner_findings(known: Iterable[Owners], allowed: float = TWO_OWNERS_SECONDS) -> tuple[Finding, ...]:
+    """two-owners: unsafe beyond `allowed` seconds, a figure between that and 0.3 s. no-owner: always a figure."""
     found: list[Finding] = []
     for owner in known:
         if owner.doubled > TWO_OWNERS_SECONDS:
-            where = " and ".join(owner.nodes)
-            sentence = f"VIP {owner.vip} was on {where} at once for {owner.doubled:.2f} s"
-            found.append(Finding(what="two-owners", sentence=sentence, key=owner.vip))
+            sentence = f"VIP {owner.vip} was on {' and '.join(owner.nodes)} at once for {owner.doubled:.2f} s"
+            safe = owner.doubled <= allowed
+            found.append(Finding(what="two-owners", sentence=sentence, key=owner.vip, safe=safe))
         if owner.without > 0:
             sentence = f"VIP {owner.vip} was on no node for {owner.without:.2f} s"
             found.append(Finding(what="no-owner", sentence=sentence, key=owner.vip, safe=True))

@@ -26,6 +26,8 @@ ROUTINE = frozenset({
 })  # fmt: skip
 """Codes of events that only inform: whoever says them has not noticed any fault."""
 
+LEAST_SECONDS = 10.0
+
 BASELINE_REQUESTS = 20
 """Fewer requests before the fault are no baseline for a 99th percentile."""
 
@@ -36,7 +38,8 @@ class Clock:
 
     first, last: when the first and the last fault of the scenario took effect. undo: when the drill began to take the
     faults back, undone: when it had. repaired: when what broke ran again, as somebody saw it, all faults included.
-    redundant: when every member was back. gave_up: when the drill stopped waiting for that. end: when the load stopped.
+    redundant: when every member was back. gave_up: when the drill stopped waiting for that. broken: what did not work
+    although all was taken back, "" where nothing is known of the kind. end: when the load stopped.
     """
 
     first: float
@@ -47,11 +50,18 @@ class Clock:
     repaired: float | None = None
     redundant: float | None = None
     gave_up: float | None = None
+    broken: str = ""
 
     @property
     def until(self) -> float:
-        """End of the fault's time: full redundancy, or the end of the load."""
-        return self.end if self.redundant is None else self.redundant
+        """End of the fault's time: full redundancy, or the end of the load.
+
+        At least 10 s after the last effect, if the load lasted so long: where agents call a cluster well that was never
+        taken for sick, they may only not have noticed.
+        """
+        if self.redundant is None:
+            return self.end
+        return max(self.redundant, min(self.end, self.last + LEAST_SECONDS))
 
     @property
     def healing(self) -> float:
@@ -59,25 +69,29 @@ class Clock:
         return self.until if self.undo is None else min(self.undo, self.until)
 
 
-def clock(marks: Iterable[Mark], seen_last: float) -> Clock | None:
-    """None where no fault is proven to have taken effect. seen_last: the latest time in the run, if the load never
-    stopped properly."""
+def clock(marks: Iterable[Mark], due_last: float | None) -> Clock | None:
+    """None where no fault is proven to have taken effect.
+
+    due_last: when the last request or packet was due; the mark "load-stopped" comes only after all have ended.
+    """
     marks = sorted(marks, key=lambda mark: mark.at)
     effects = [mark for mark in marks if mark.what == "took-effect"]
     if not effects:
         return None
     first, last = effects[0].at, effects[-1].at
     later = [mark for mark in marks if mark.at >= last]
-    stopped = [mark.at for mark in later if mark.what == "load-stopped"]
+    stopped = _first(later, "load-stopped")
+    ends = [at for at in (due_last, stopped) if at is not None] or [marks[-1].at]
     return Clock(
         first=first,
         last=last,
-        end=stopped[-1] if stopped else max(seen_last, last),
+        end=max(last, min(ends)),
         undo=_first(later, "undo"),
         undone=max((mark.at for mark in later if mark.what == "undone"), default=None),
         repaired=_repaired(marks, {mark.fault for mark in effects}, last),
         redundant=_first(later, "redundant"),
         gave_up=_first(later, "timeout"),
+        broken=next((mark.detail or "something" for mark in later if mark.what == "broken"), ""),
     )
 
 
@@ -128,8 +142,8 @@ class Requests:
 
     before: ended before the first fault took effect. in_flight: started before it and not ended before it, on whatever
     connection. fresh: started at that moment or later, on connections of their own, up to the end. new: those of
-    `fresh` that started before full redundancy (L2 is about these). pooled: as `new`, but on kept connections, which
-    only the client's own deadline can save. after: started at full redundancy or later (L1 is about these).
+    `fresh` that started before `until` (L2 is about these). pooled: as `new`, but on kept connections, which only the
+    client's own deadline can save. after: started at full redundancy or later (L1 is about these).
     """
 
     before: tuple[Operation, ...] = ()
@@ -335,7 +349,11 @@ def _certain(request: Operation, answered: float, stalls: Sequence[Stall]) -> fl
 def instrument(
     operations: Sequence[Operation], stalls: Sequence[Stall], meter: Mapping[str, float]
 ) -> Instrument | None:
-    """How good the measuring was; None without requests. Stalls are those longer than 50 ms; the worst is of all."""
+    """How good the measuring was; None without requests. Stalls are those longer than 50 ms; the worst is of all.
+
+    Lateness is what the meter says, where it does (`lateness_p50`, `lateness_p99`); otherwise it is taken from the
+    first bytes, so that it holds the time for connecting too.
+    """
     if not operations:
         return None
     late = [request.sent - request.scheduled for request in operations if request.sent is not None]
@@ -344,8 +362,8 @@ def instrument(
     return Instrument(
         requests=len(operations),
         rate=len(operations) / seconds if seconds > 0 else 0.0,
-        lateness_p50=percentile(late, 50) or 0.0,
-        lateness_p99=percentile(late, 99) or 0.0,
+        lateness_p50=meter.get("lateness_p50", percentile(late, 50) or 0.0),
+        lateness_p99=meter.get("lateness_p99", percentile(late, 99) or 0.0),
         cpu=meter.get("cpu_seconds", 0.0) / seconds if seconds > 0 else 0.0,
         stalls=len(worth(stalls)),
         worst_stall=max((stall.seconds for stall in stalls), default=0.0),

@@ -28,6 +28,7 @@ from judge_histories import (
 )
 
 from outlast.drill.judge import Seen, judge
+from outlast.record.run import Mark
 from outlast.record.verdict import Budget, Level, Verdict
 
 
@@ -180,6 +181,7 @@ def test_what_was_not_measured_is_no_pass(name: str) -> None:
 # --- budgets ----------------------------------------------------------------------------------------------------------
 
 
+WATCHED = (("c1",),) * 240
 EVENTS = (event(EFFECT - 5), event(EFFECT + 0.5))
 TABLE: dict[str, tuple[float, dict[str, Any]]] = {
     "new-failed": (16, {"operations": spoiled(11, 12)}),
@@ -198,8 +200,8 @@ TABLE: dict[str, tuple[float, dict[str, Any]]] = {
     "stream-lost": (3, {"packets": stream((50, 51, 60))}),
     "stream-gap": (0.25, {"packets": stream((50, 51, 60))}),
     "p99-ratio": (64, {"operations": tuple(replace(x, ended=x.ended + 63 * QUICK * (x.sent >= 10)) for x in load())}),
-    "owners": (0.25, {"samples": samples(("c1", "c2"), ("c1", "c2"), ("c1", "c2"), ("c1",))}),
-    "no-owner": (0.25, {"samples": samples((), (), ("c1",))}),
+    "owners": (0.25, {"samples": samples(("c1", "c2"), ("c1", "c2"), *WATCHED)}),
+    "no-owner": (0.25, {"samples": samples((), (), *WATCHED)}),
 }
 
 
@@ -235,7 +237,9 @@ def test_a_stall_elsewhere_excuses_nothing() -> None:
     operations = spoiled(11, 12)
     assert budget("new-failed", 0, operations=operations, stalls=(stall(9.0), stall(14.0))).held is False
     assert budget("mask", 1.0, operations=operations, stalls=(stall(9.0), stall(14.0))).held is False
-    assert budget("mask", 1.0, operations=operations, stalls=(stall(11.5, 0.75),)).held is None
+    late = (stall(11.5, 0.75),)  # masked at 12.02; for certain not before 11.44
+    assert budget("mask", 1.5, operations=operations, stalls=late).held is None
+    assert budget("mask", 1.4, operations=operations, stalls=late).held is False
     assert budget("detect", 2.0, events=(event(EFFECT + 3),), stalls=(stall(12.5),)).held is False
     assert budget("detect", 2.0, events=(event(EFFECT + 3),), stalls=(stall(12.0),)).held is None
 
@@ -274,9 +278,33 @@ def test_no_event_about_it() -> None:
 
 
 def test_two_owners_fail_without_any_budget() -> None:
-    both = ("c1", "c2")
-    verdict = judge(seen(samples=samples(both, both, both, both, ("c1",))))
+    both = samples(("c1", "c2"), ("c1", "c2"), ("c1", "c2"), *WATCHED)
+    verdict = judge(seen(samples=both))
     assert (verdict.result, verdict.findings[0].what) == ("fail", "two-owners")
+    assert judge(seen(samples=both, budgets={"owners": 0})).result == "fail"
+    assert judge(seen(samples=both, budgets={"owners": 2})).result == "pass"
+
+
+def test_owners_that_nobody_watched() -> None:
+    verdict = judge(seen(samples=samples(("c1",), ("c1",)), budgets={"owners": 0.3}))
+    assert verdict.reasons == (
+        "owners is unknown: 0.00 s found, 0.30 s allowed, but for a while nobody looked who held it",
+    )
+
+
+def test_lost_is_unknown_where_nobody_could_list() -> None:
+    gaps = (("nova", "servers"), ("galera", "rows"))
+    verdict = judge(seen(unproven=gaps, budgets={"lost": 0}))
+    assert verdict.reasons == (
+        "lost is unknown: 0 found, 0 allowed, but nobody could list galera rows, nova servers whole",
+    )
+    assert judge(seen(unproven=gaps, budgets={"lost": 0}, findings=(LOST,))).budgets[0].held is False
+
+
+def test_what_is_new_does_not_work() -> None:
+    verdict = judge(seen(marks=(*MARKS, Mark(at=41.0, what="broken", detail="no server was made"))))
+    assert (level(verdict, "L1").held, verdict.result) == (False, "fail")
+    assert verdict.reasons == ("it does not work again: no server was made",)
 
 
 def test_the_reasons_name_services_outages_and_pooled_requests() -> None:

@@ -68,11 +68,11 @@ def test_two_answers_to_one_packet_count_once() -> None:
     assert one((answered, *packets)).loss.sent == INSIDE
 
 
-A, B, NONE = ("c1",), ("c2",), ()
+A, B, BOTH, NONE = ("c1",), ("c2",), ("c1", "c2"), ()
 
 
-def owner(*holders: tuple[str, ...], first: float = EFFECT) -> Owners:
-    (found,) = owners(samples(*holders), first)
+def owner(*holders: tuple[str, ...], first: float = EFFECT, step: float = 1 / 8) -> Owners:
+    (found,) = owners(samples(*holders, step=step), first, EFFECT)
     return found
 
 
@@ -82,27 +82,33 @@ def test_one_owner_all_the_time() -> None:
     assert owner_findings([found]) == ()
 
 
-def test_two_owners_only_as_long_as_it_is_proven() -> None:
-    both = ("c1", "c2")
-    assert owner(A, both, B).doubled == 0.0
-    assert owner(A, both, both, both, B, both).doubled == 0.25
+def test_two_owners_until_the_next_sample_with_one() -> None:
+    assert owner(A, BOTH, B).doubled == 0.125
+    assert owner(A, BOTH, BOTH, BOTH, B, BOTH, A).doubled == 0.375
+    assert owner(A, B, BOTH).doubled == 0.0
 
 
 def test_two_owners_beyond_the_slack_are_unsafe() -> None:
-    both = ("c2", "c1")
-    assert owner_findings([owner(A, both, both, both, B)]) == ()
-    (found,) = owner_findings([owner(A, both, both, both, both, B)])
+    assert owner_findings([owner(A, BOTH, BOTH, B)]) == ()
+    (found,) = owner_findings([owner(A, ("c2", "c1"), BOTH, BOTH, B)])
     assert (found.what, found.key, found.safe) == ("two-owners", "external", False)
     assert found.sentence == "VIP external was on c1 and c2 at once for 0.38 s"
 
 
+def test_two_owners_within_what_is_allowed_are_a_figure() -> None:
+    found = owner(BOTH, BOTH, BOTH, B)
+    assert [each.safe for each in owner_findings([found], 0.375)] == [True]
+    assert [each.safe for each in owner_findings([found], 0.25)] == [False]
+
+
 def test_two_owners_in_turns_are_two_owners() -> None:
-    assert owner(("c1", "c2"), ("c2", "c3"), ("c1", "c3")).doubled == 0.25
+    found = owner(("c1", "c2"), ("c2", "c3"), ("c1", "c3"), A)
+    assert (found.doubled, found.nodes) == (0.375, ("c1", "c2", "c3"))
 
 
 def test_a_node_without_power_owns_nothing() -> None:
-    off = tuple(Sample(at=10.0 + index, holders={"external": ("c1", "c2")}, off=("c1",)) for index in range(3))
-    assert owners(off, EFFECT)[0].doubled == 0.0
+    off = tuple(Sample(at=10.0 + index, holders={"external": BOTH}, off=("c1",)) for index in range(3))
+    assert owners(off, EFFECT, END)[0].doubled == 0.0
 
 
 def test_no_owner_until_the_next_sample_with_one() -> None:
@@ -114,9 +120,21 @@ def test_no_owner_until_the_next_sample_with_one() -> None:
 
 
 def test_no_owner_before_the_fault_does_not_count() -> None:
-    assert owner(NONE, NONE, A, first=EFFECT + 0.125).without == 0.125
+    assert owner(NONE, NONE, A, first=EFFECT + 0.0625).without == 0.1875
 
 
 def test_a_vip_that_a_sample_does_not_name_is_nowhere() -> None:
     mixed = (Sample(at=10.0, holders={"external": A}), Sample(at=11.0), Sample(at=12.0, holders={"external": A}))
-    assert owners(mixed, EFFECT)[0].without == 1.0
+    assert owners(mixed, EFFECT, END)[0].without == 1.0
+
+
+def test_between_samples_far_apart_nothing_is_known() -> None:
+    found = owner(BOTH, NONE, B, step=2.5)
+    assert (found.doubled, found.without) == (0.0, 0.0)
+    assert owner(BOTH, NONE, B, step=2.0).doubled == 2.0
+
+
+@pytest.mark.parametrize(("until", "blind"), [(EFFECT - 1, False), (EFFECT + 5, False), (EFFECT + 7, True)])
+def test_blind_where_nobody_looked(until: float, blind: bool) -> None:
+    assert owners(samples(A, A, A, A, step=1.0), EFFECT + 1, until)[0].blind is blind
+    assert owners(samples(A, A, A, A, step=1.0, begin=EFFECT + 3), EFFECT, until)[0].blind is (until > EFFECT)
