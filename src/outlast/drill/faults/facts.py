@@ -124,10 +124,9 @@ def _leads_rabbitmq(hands: Hands, node: str) -> bool:
 
     Asked by erl_call, which takes a tenth of the time that rabbitmqctl takes to start.
     """
-    script = (
-        'exec erl_call -sname "rabbit@$0" -c "$(cat /var/lib/rabbitmq/.erlang.cookie)" -timeout 3 -a "ets tab2list"'
-    )
-    counts = leaderships(hands.run(node, ("/bin/sh", "-c", f"{script} '[[ra_leaderboard]]'", node), timeout=8))
+    script = 'exec erl_call -sname "rabbit@$0" -c "$(cat /var/lib/rabbitmq/.erlang.cookie)" -timeout 3 -a "$1"'
+    argv = ("/bin/sh", "-c", script, node, "ets tab2list [ra_leaderboard]")
+    counts = leaderships(hands.run(node, argv, timeout=8))
     names = [member.node for member in hands.plan.members_of("rabbitmq")]
     best = max(names, key=lambda name: (counts.get(name, 0), -names.index(name)))
     return best == node and counts.get(node, 0) > 0
