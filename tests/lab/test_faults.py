@@ -19,7 +19,7 @@ from outlast.drill.faults.hands import Hands
 from outlast.drill.faults.networks import has_carrier
 from outlast.drill.faults.strike import Strike
 from outlast.drill.faults.verb import Order
-from outlast.drill.targets import Facts, resolve
+from outlast.drill.targets import resolve
 from outlast.drill.undo import UndoJournal, heal
 from outlast.errors import InputError
 from outlast.lab.errors import LabError
@@ -108,9 +108,6 @@ def drill(new_lab: Callable[[str, str], Cluster], tmp_path_factory: pytest.TempP
     return Drill(cluster, tmp_path_factory.mktemp("journal"))
 
 
-# --- who is meant ----------------------------------------------------------------------------------------------------
-
-
 def test_descriptions_mean_what_the_nodes_say(drill: Drill) -> None:
     begun = time.monotonic()
     facts = gather(drill.hands)
@@ -133,9 +130,6 @@ def _writer(drill: Drill) -> str:
     script = f"exec 3<>/dev/tcp/{VIP}/3306; head -c 5 <&3 >/dev/null; ss -Htn state established 'dport = :3306'"
     said = drill.cluster.inside(holder, "bash", "-c", script)
     return next(node for node, address in drill.address.items() if f" {address}:3306" in said)
-
-
-# --- programs --------------------------------------------------------------------------------------------------------
 
 
 def test_kill_takes_the_whole_tree(drill: Drill) -> None:
@@ -176,9 +170,6 @@ def test_a_program_that_is_not_there_is_refused(drill: Drill) -> None:
     assert drill.open() == []
 
 
-# --- answers ---------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("way", "codes"),
     [("500", "500 0"), ("broken-body", "200 0"), ("other-body", "200 0"), ("cut", "200 18"), ("stall", "200 28")],
@@ -192,9 +183,6 @@ def test_wrong_answers_come_from_the_nodes_own_address(drill: Drill, way: str, c
     assert drill.curl("s2") == true
     assert "fault" not in drill.cluster.inside("s2", "nft", "list", "tables")
     assert not _left(drill, "s2")
-
-
-# --- network ---------------------------------------------------------------------------------------------------------
 
 
 def test_link_down_is_seen_by_the_node(drill: Drill) -> None:
@@ -260,9 +248,6 @@ def _switch(drill: Drill) -> str:
     ).stdout
 
 
-# --- disk and load ---------------------------------------------------------------------------------------------------
-
-
 def test_a_full_disk_takes_no_more(drill: Drill) -> None:
     def writes() -> bool:
         argv = ("dd", "if=/dev/zero", "of=/var/tmp/some", "bs=1M", "count=16")
@@ -318,9 +303,6 @@ def test_damage_is_repaired_by_the_product(drill: Drill) -> None:
     assert drill.cluster.sql(node, "SHOW STATUS LIKE 'wsrep_cluster_size'").split()[-1] == "3"
 
 
-# --- power, restarts -------------------------------------------------------------------------------------------------
-
-
 def test_two_plugs_at_one_instant(drill: Drill) -> None:
     with drill.struck("poweroff", "s3", CLIENT) as strike:
         strike.finish()
@@ -351,8 +333,6 @@ def test_a_restart_waits_until_all_is_well(drill: Drill) -> None:
         changed = {place for place in before if after[place] != before[place]}
         assert changed == {("s1", "zookeeper"), ("s2", "zookeeper")}
 
-
-# --- after a crash ---------------------------------------------------------------------------------------------------
 
 CRASH = """
 import os, signal, sys
@@ -401,6 +381,5 @@ def test_what_a_killed_drill_leaves_is_healed_by_the_next(drill: Drill, tmp_path
 def test_all_is_as_it_was(drill: Drill) -> None:
     drill.cluster.await_settled(60)
     facts = gather(drill.hands, ["vip-holder"])
-    assert isinstance(facts, Facts)
     assert facts.on == {*NODES, CLIENT}
     assert {name: len(nodes) for name, nodes in facts.holders.items()} == {"internal": 1, "external": 1}
