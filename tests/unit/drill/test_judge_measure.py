@@ -282,8 +282,8 @@ def test_never_masked() -> None:
 
 
 def test_bad_before_the_last_of_two_faults_does_not_count() -> None:
-    found = masked(group(around(1), TIMES), replace(TIMES, last=EFFECT + 1.0), 5.0)
-    assert found.at == EFFECT + 1.0 + QUICK
+    found = masked(group(around(1), TIMES), replace(TIMES, last=EFFECT + 2.0), 5.0)
+    assert found.at == EFFECT + 2.0 + QUICK
 
 
 @pytest.mark.parametrize(
