@@ -42,17 +42,18 @@ class Strike:
         return at
 
     def took_effect(self, seconds: float) -> float | None:
-        """The first moment at which its effect was seen, None when it was not in time.
+        """The first moment at which its effect had surely been seen, None when it was not in time.
+
+        Late by one look at most: under a millisecond for processes, links and power, about 10 ms where nft is asked.
 
         Raises what the injection raised.
         """
         end = time.monotonic() + seconds
         while True:
-            at = time.monotonic()
             if self._is_seen():
-                return at
+                return time.monotonic()
             self._raise()
-            if at > end:
+            if time.monotonic() > end:
                 return None
             time.sleep(_POLL_SECONDS)
 
