@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from outlast.cli import nines, show
+from outlast.cli import drill, nines, show
 from outlast.errors import ClusterFileError, OutlastError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 node_app = typer.Typer(help="One node: power it off and on.", no_args_is_help=True)
 app.add_typer(node_app, name="node")
+app.add_typer(drill.app, name="drill")
 app.command()(nines.nines)
 
 File = Annotated[
@@ -283,7 +284,7 @@ def demo(
             more = ", ".join(str(value) for key, value in step.items() if key not in ("step", "at"))
             print(f"{step['at']:>7} s  {step['step']}{'  ' + more if more else ''}", flush=True)
 
-    run(show_off(open_target(file), told, clean=clean, server=server))
+    run(show_off(open_target(file), told, action="clean" if clean else "run", server=server))
     if as_json:
         say_json(steps)
 

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from outlast.errors import InputError, RolloutError
 from outlast.pipeline.client import client_node, credentials
@@ -15,18 +16,27 @@ SCRIPT = (Path(__file__).parent / "scripts" / "demo.py").read_text()
 GUEST = "/usr/share/outlast/guest"
 
 Told = dict[str, object]
+Action = Literal["run", "forget", "clean"]
 
 
 async def demo(
-    target: Target, told: Callable[[Told], None], *, clean: bool = False, server: str = "demo-1", seconds: float = 120
+    target: Target,
+    told: Callable[[Told], None],
+    *,
+    action: Action = "run",
+    server: str = "demo-1",
+    seconds: float = 120,
 ) -> None:
-    """Runs or removes the demo; `told` gets every step with its seconds. Raises RolloutError where a step fails."""
+    """Runs the demo, forgets one server of it, or removes all of it; `told` gets every step with its seconds.
+
+    Raises RolloutError where a step fails.
+    """
     external = target.plan.networks.get("external")
     if external is None or external.pool is None:
         raise InputError("demo.no-external", f"{target.path} has no external network with a pool of floating addresses")
     order = {
         "auth": dict(credentials(target)),
-        "action": "clean" if clean else "run",
+        "action": action,
         "name": "demo",
         "server": server,
         "guest": GUEST,

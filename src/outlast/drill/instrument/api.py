@@ -25,6 +25,7 @@ class Call:
     {words} stand for values of Names. status: what a good answer has. echo: dotted path in the JSON answer -> what must
     be there, so that somebody else's answer is noticed. ref: path of the id. listed: path of the list and the name
     field of its entries ("" where they are the names). text, header: the body, a header, that must come back.
+    anonymous: sent without a token, so that nobody but the service itself has work with it.
     """
 
     method: str
@@ -37,6 +38,7 @@ class Call:
     listed: tuple[str, str] = ("", "")
     text: str = ""
     header: tuple[str, str] = ("", "")
+    anonymous: bool = False
 
 
 _NEXT_TO_NO_BALANCER = b"No server is available"
@@ -65,6 +67,12 @@ TOKEN = Call(
 )
 
 API: Mapping[str, Mapping[Kind, Call]] = {
+    "keystone-version": {"read": Call(method="GET", path="/v3", echo={"version.status": "stable"}, anonymous=True)},
+    "glance-version": {"read": Call(method="GET", path="/versions", listed=("versions", "id"), anonymous=True)},
+    "placement-version": {"read": Call(method="GET", path="/", listed=("versions", "id"), anonymous=True)},
+    "nova-version": {"read": Call(method="GET", path="/", echo={"version.id": "v2.1"}, anonymous=True)},
+    "neutron-version": {"read": Call(method="GET", path="/", listed=("versions", "id"), anonymous=True)},
+    "swift-health": {"read": Call(method="GET", path="/healthcheck", text="OK", anonymous=True)},
     "keystone-tokens": {"read": TOKEN},
     "keystone-read": {"read": Call(method="GET", path="/v3/users/{user}", echo={"user.id": "{user}"})},
     "keystone-projects": {

@@ -31,29 +31,35 @@ class Share:
 # More is made than removed, so that something is always there that must not get lost.
 _CYCLE: tuple[Kind, ...] = ("create", "list", "create", "delete", "list")
 
-# What a request costs the cluster in CPU time decides its weight. Rough figures from uWSGI's CPU time on two shared
-# cores: a GET of Keystone, Glance or Placement 15–25 ms, of Nova or Neutron 60–120 ms, a token or a small write about
-# twice its service's GET, a network several hundred (two databases), a server goes through six programs and a
-# hypervisor (seconds). The whole mix at 40/s asks for about one core.
+# What one request costs the cluster, in CPU milliseconds over all its processes, decides the weight. Version documents
+# cost 2–4 and show at once when a balancer or an API is gone: most of the rate. Reads cost 10–40, tokens and rows of
+# one database the same, a network 100–200; a server goes through six programs and a hypervisor (thousands). With
+# nothing but real reads and writes at 40 a second two cores could not keep up: all checks of the balancer timed out.
 MIX: Mapping[str, Share] = {
-    "keystone-tokens": Share(service="keystone", weight=2.0),
-    "keystone-projects": Share(service="keystone", weight=1.0, steps=_CYCLE),
-    "keystone-read": Share(service="keystone", weight=8.0),
-    "glance-read": Share(service="glance", weight=6.0),
-    "glance-images": Share(service="glance", weight=1.0, steps=_CYCLE),
-    "placement-read": Share(service="placement", weight=7.0),
-    "placement-traits": Share(service="placement", weight=1.5, steps=_CYCLE),
-    "nova-read": Share(service="nova", weight=2.5),
-    "nova-keypairs": Share(service="nova", weight=0.5, steps=_CYCLE),
-    "nova-servers": Share(service="nova", every=5.0, steps=("create", "delete"), keep=1),
-    "neutron-read": Share(service="neutron", weight=2.0),
-    "neutron-networks": Share(service="neutron", weight=0.25, steps=_CYCLE),
-    "swift-objects": Share(service="swift", weight=2.5, steps=("create", "read", "create", "delete", "read"), keep=60),
+    "keystone-version": Share(service="keystone", weight=5.0),
+    "keystone-tokens": Share(service="keystone", weight=1.0),
+    "keystone-projects": Share(service="keystone", weight=0.4, steps=_CYCLE),
+    "keystone-read": Share(service="keystone", weight=1.2),
+    "glance-version": Share(service="glance", weight=4.5),
+    "glance-read": Share(service="glance", weight=0.8),
+    "glance-images": Share(service="glance", weight=0.3, steps=_CYCLE),
+    "placement-version": Share(service="placement", weight=4.5),
+    "placement-read": Share(service="placement", weight=0.8),
+    "placement-traits": Share(service="placement", weight=0.4, steps=_CYCLE),
+    "nova-version": Share(service="nova", weight=4.5),
+    "nova-read": Share(service="nova", weight=0.7),
+    "nova-keypairs": Share(service="nova", weight=0.4, steps=_CYCLE),
+    "nova-servers": Share(service="nova", every=15.0, steps=("create", "delete"), keep=1),
+    "neutron-version": Share(service="neutron", weight=4.5),
+    "neutron-read": Share(service="neutron", weight=0.7),
+    "neutron-networks": Share(service="neutron", weight=0.2, steps=_CYCLE),
+    "swift-health": Share(service="swift", weight=2.0),
+    "swift-objects": Share(service="swift", weight=0.8, steps=("create", "read", "create", "delete", "read"), keep=60),
     "sql-rows": Share(
-        service="galera", weight=4.0, steps=("create", "read", "create"), keep=1_000_000, origin="compute"
+        service="galera", weight=4.5, steps=("create", "read", "create"), keep=1_000_000, origin="compute"
     ),
-    "mq-notices": Share(service="rabbitmq", weight=1.25, steps=("create",), keep=1_000_000, origin="compute"),
-    "mq-rpc": Share(service="rabbitmq", weight=0.5, origin="compute"),
+    "mq-notices": Share(service="rabbitmq", weight=2.0, steps=("create",), keep=1_000_000, origin="compute"),
+    "mq-rpc": Share(service="rabbitmq", weight=0.8, origin="compute"),
 }
 
 

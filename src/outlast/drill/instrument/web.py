@@ -73,7 +73,7 @@ class Web:
     async def ask(self, service: str, call: Call, names: Names, fresh: bool, trace: Trace) -> Answer:
         """Sends and judges. Raises aiohttp.ClientError or OSError where no whole answer came."""
         headers = {"Accept": "application/json", **api.HEADERS.get(service, {})}
-        if call is not api.TOKEN:
+        if call is not api.TOKEN and not call.anonymous:
             headers["X-Auth-Token"] = self._token
         body = api.body_of(call, names) or None
         if body is not None:

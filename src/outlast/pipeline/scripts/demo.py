@@ -1,7 +1,8 @@
 """Runs on the client node in OpenStack's environment: a first cloud, step by step, one JSON line per step done.
 
-Standard input: one JSON object {"auth": {OS_*…}, "action": "run" or "clean", "name": …, "guest": folder, "cidr": …,
-"gateway": …, "pool": [first, last], "server": name of the server}. Every step takes what is there already.
+Standard input: one JSON object {"auth": {OS_*…}, "action": "run", "forget" or "clean", "name": …, "guest": folder,
+"cidr": …, "gateway": …, "pool": [first, last], "server": name of the server}. Every step takes what is there already.
+Action "forget" removes this one server with its port and floating address.
 """
 
 import contextlib
@@ -235,6 +236,20 @@ def clean(cloud: Cloud, order: Order) -> int:
     return 0
 
 
+def forget(cloud: Cloud, order: Order) -> int:
+    server = cloud.compute.find_server(order["server"])
+    if server:
+        cloud.compute.delete_server(server)
+        gone(cloud, [server])
+    own = cloud.network.find_port(order["server"])
+    if own:
+        for address in cloud.network.ips(port_id=own.id):
+            cloud.network.delete_ip(address)
+        cloud.network.delete_port(own)
+    tell("server forgotten")
+    return 0
+
+
 def remove_networks(cloud: Cloud, name: str) -> None:
     external = cloud.network.find_network(f"{name}-external")
     if external:
@@ -273,8 +288,7 @@ def main() -> int:
     order = json.load(sys.stdin)
     cloud = connect(order["auth"])
     try:
-        action = clean if order["action"] == "clean" else run
-        return action(cloud, order)
+        return {"run": run, "forget": forget, "clean": clean}[order["action"]](cloud, order)
     except Exception as error:
         tell("failed", sentence=f"{type(error).__name__}: {error}"[:600])
         return 1

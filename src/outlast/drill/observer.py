@@ -1,0 +1,101 @@
+"""Looks at the cluster all through a drill, past its agents and through them, and notes what changed and when."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from outlast.drill.faults.facts import holders
+from outlast.drill.faults.hands import Hands
+from outlast.errors import OutlastError
+from outlast.record.run import RunFolder, Sample
+
+HOLDERS_EVERY = 0.02
+STATUS_EVERY = 0.5
+_REMIND = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """What the agents together say at one moment: a status code ("ok", "degraded" …) and its sentence."""
+
+    at: float
+    code: str
+    sentence: str
+
+
+class Observer:
+    """Two threads: who holds the VIPs (in the nodes' kernels), and how the agents say the cluster is."""
+
+    def __init__(self, hands: Hands, folder: RunFolder, look: Callable[[], tuple[str, str]]) -> None:
+        self._hands, self._folder, self._look = hands, folder, look
+        self._end = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._watch_holders, name="holders", daemon=True),
+            threading.Thread(target=self._watch_health, name="health", daemon=True),
+        ]
+        self._lock = threading.Lock()
+        self._health: list[Health] = []
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join(10)
+
+    @property
+    def health(self) -> tuple[Health, ...]:
+        with self._lock:
+            return tuple(self._health)
+
+    def _watch_holders(self) -> None:
+        last: Sample | None = None
+        while not self._end.is_set():
+            at = time.monotonic()
+            try:
+                sample = Sample(at=at, holders=holders(self._hands))
+            except (OutlastError, OSError):  # a node goes away while it is looked at
+                self._end.wait(HOLDERS_EVERY)
+                continue
+            if last is None or sample.holders != last.holders or at - last.at > _REMIND:
+                self._folder.append("samples.jsonl", [sample])
+                last = sample
+            self._end.wait(HOLDERS_EVERY)
+
+    def _watch_health(self) -> None:
+        while not self._end.is_set():
+            try:
+                code, sentence = self._look()
+            except (OutlastError, OSError) as error:
+                code, sentence = "unknown", str(error)
+            health = Health(at=time.monotonic(), code=code, sentence=sentence)
+            with self._lock:
+                changed = not self._health or self._health[-1].code != code or self._health[-1].sentence != sentence
+                self._health.append(health)
+            if changed:
+                self._folder.append("health.jsonl", [health])
+            self._end.wait(STATUS_EVERY)
+
+
+def well_since(health: tuple[Health, ...], after: float, steady: float, now: float) -> float | None:
+    """When the cluster became well for good after a moment: the first "ok" that no other word follows.
+
+    None while the last word is another one, or the "ok" is younger than `steady` seconds: agents judge by answers that
+    are a few seconds old, so the first one may be from before the fault.
+    """
+    since: float | None = None
+    for one in health:
+        if one.at < after:
+            continue
+        if one.code != "ok":
+            since = None
+        elif since is None:
+            since = one.at
+    if since is None or now - since < steady:
+        return None
+    return since

@@ -1,0 +1,370 @@
+"""`outlast drill run`: one scenario, or several, against the running cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import secrets as chance
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from outlast.drill import views
+from outlast.drill.conclude import conclude
+from outlast.drill.faults.hands import Hands
+from outlast.drill.fitting import fits
+from outlast.drill.instrument.mix import MIX, by_origin
+from outlast.drill.load import Loads, Place
+from outlast.drill.run import Bench, Drill
+from outlast.drill.scenario import Scenario
+from outlast.drill.scenario_file import write
+from outlast.drill.undo import Healed, UndoJournal, heal
+from outlast.errors import InputError, MachineError, OutlastError
+from outlast.lab.topology import node_namespace
+from outlast.observe.collect import collect
+from outlast.observe.status import status
+from outlast.pipeline.bundles import own_code
+from outlast.pipeline.client import client_node, credentials
+from outlast.pipeline.demo import demo
+from outlast.pipeline.target import Target
+from outlast.pipeline.verbs import all_events
+from outlast.record.run import HOME, RunFolder, RunRecord
+from outlast.record.verdict import Verdict
+from outlast.rollout import secrets
+
+NETNS = Path("/run/netns")
+TENANT = "drill-1"
+"""The server that every drill's tenant stream goes to; made once, and left for the next drill."""
+LONGEST = 3600.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run that was carried to its end."""
+
+    folder: Path
+    verdict: Verdict
+
+
+def home(target: Target) -> Path:
+    """Where the runs of a cluster are kept, and its undo journal."""
+    return HOME / target.cluster.cluster
+
+
+def hands_of(target: Target) -> Hands:
+    """Raises InputError for a cluster on real hosts: faults are made by the lab's levers."""
+    if not target.is_lab:
+        raise InputError("drill.hosts", f"{target.path} names real hosts; drills break labs only")
+    return Hands(target.lab, target.plan)
+
+
+@contextmanager
+def alone(target: Target) -> Iterator[None]:
+    """Only one drill at a time breaks a cluster. Raises MachineError drill.busy."""
+    folder = home(target)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise MachineError("drill.busy", f"another drill runs against {target.cluster.cluster}") from None
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def heal_all(target: Target) -> Healed:
+    """Takes back what an earlier drill left broken."""
+    return heal(hands_of(target), home(target))
+
+
+def session_id(now: float) -> str:
+    """What runs of one session have in common: comparisons between profiles are made within it."""
+    return time.strftime("%Y%m%dt%H%M%S", time.localtime(now))
+
+
+def run(
+    target: Target, scenarios: Sequence[Scenario], tell: Callable[[str], None], *, session: str = "", seed: int = 0
+) -> Iterator[Outcome]:
+    """Each scenario in turn; one that does not fit is told and left out.
+
+    Raises InputError drill.unhealthy where the cluster is not well before one, and OutlastError where a drill cannot
+    begin or the cluster could not be healed after it.
+    """
+    session = session or session_id(time.time())
+    with alone(target):
+        left = heal_all(target)
+        for sentence in (*left.undone, *left.failed):
+            tell(sentence)
+        for number, scenario in enumerate(scenarios, start=1):
+            reason = fits(scenario, target.plan)
+            if reason:
+                tell(f"{scenario.name}: left out: {reason}")
+                continue
+            tell(f"{scenario.name} ({number} of {len(scenarios)}): {scenario.title}")
+            yield one(target, scenario, tell, f"{session}-{number:02d}-{scenario.name}-{target.plan.timing.name}", seed)
+
+
+def one(target: Target, scenario: Scenario, tell: Callable[[str], None], run_id: str, seed: int) -> Outcome:
+    """One drill: healthy before, evidence, verdict."""
+    hands, folder = hands_of(target), RunFolder(home(target) / run_id)
+    look = looker(target)
+    await_healthy(look, tell)
+    prefix = f"d{chance.token_hex(3)}"
+    workloads = scenario.workloads or fitting_workloads(target)
+    password = chance.token_hex(16)
+    prepare_database(hands, target, password)
+    orders = orders_of(target, folder, scenario, workloads, prefix, password)
+    loads = Loads(orders, folder.path, tell)
+    server = f"again-{prefix}"
+    bench = Bench(
+        hands=hands,
+        loads=loads,
+        folder=folder,
+        journal=home(target),
+        look=look,
+        works_again=lambda: works_again(target, server),
+        tell=tell,
+    )
+    drill = Drill(scenario, bench, seed, run_id)
+    record = record_of(target, scenario, run_id, seed)
+    folder.write("run.json", record)
+    begun = time.time()
+    try:
+        drill.run()
+    finally:
+        folder.write("run.json", RunRecord(**{**vars(record), "targets": drill.targets()}))
+        save_events(target, folder, begun)
+    tell("reconciling")
+    order = orders[0].order if orders else {}
+    both = {**order, **next((one.order for one in orders if one.order.get("amqp")), {})}
+    internal = {"internal": {"keystone": target.plan.url("keystone")}} if target.plan.has("keystone") else {}
+    folder.write(
+        "views.json",
+        views.collect(
+            hands, workloads, prefix, {**order, **both, **internal, "auth": order.get("auth")}, folder.history()
+        ),
+    )
+    verdict = conclude(folder)
+    folder.write("verdict.json", verdict)
+    loads.clean(120)
+    if target.plan.has("nova"):
+        forget(target, server, tell)
+    return Outcome(folder.path, verdict)
+
+
+# --- before ----------------------------------------------------------------------------------------------------------
+
+
+def looker(target: Target) -> Callable[[], tuple[str, str]]:
+    """The cluster's status in two words. Nodes without power count: they are not well."""
+
+    async def ask() -> tuple[str, str]:
+        async with target.reached() as connectors:
+            seen = status(target.plan, await collect(connectors))
+        return seen.code, seen.sentence
+
+    return lambda: asyncio.run(ask())
+
+
+def await_healthy(look: Callable[[], tuple[str, str]], tell: Callable[[str], None], seconds: float = 60.0) -> None:
+    """A drill of a sick cluster proves nothing. Raises InputError drill.unhealthy."""
+    end = time.monotonic() + seconds
+    code, sentence = look()
+    if code != "ok":
+        tell(f"waiting for health: {sentence}")
+    while code != "ok":
+        if time.monotonic() > end:
+            raise InputError("drill.unhealthy", f"the cluster is {code}: {sentence}; see: outlast status")
+        time.sleep(0.5)
+        code, sentence = look()
+
+
+def fitting_workloads(target: Target) -> tuple[str, ...]:
+    """All workloads whose service is in this cluster, and that have a place to be sent from."""
+    plan = target.plan
+    computes = bool(plan.members_of("nova-compute"))
+    return tuple(
+        name
+        for name, share in MIX.items()
+        if plan.has(share.service)
+        and (share.origin != "client" or plan.has("keystone"))
+        and (name != "nova-servers" or computes)
+    )
+
+
+def prepare_database(hands: Hands, target: Target, password: str) -> None:
+    """A database and a user of the drill's own; the password is new for every run."""
+    members = target.plan.members_of("galera")
+    if not members:
+        return
+    user = f"'{views.DATABASE}'@'%'"
+    views.sql(
+        hands,
+        members[0].node,
+        f"CREATE DATABASE IF NOT EXISTS {views.DATABASE};\n"
+        f"CREATE OR REPLACE USER {user} IDENTIFIED BY '{password}';\n"
+        f"GRANT ALL ON {views.DATABASE}.* TO {user};\n",
+    )
+
+
+def orders_of(
+    target: Target, folder: RunFolder, scenario: Scenario, workloads: Sequence[str], prefix: str, password: str
+) -> tuple[Place, ...]:
+    """One order for each place from which clients speak: outside for the APIs, a compute node for database and bus."""
+    plan, stored = target.plan, secrets.read(secrets.path_for(target.path))
+    tenant = tenant_of(target) if plan.has("nova") and plan.members_of("nova-compute") else {}
+    common: dict[str, Any] = {"folder": str(folder.path), "prefix": prefix, "seconds": LONGEST, "deadline": 30.0}
+    found = []
+    shares = by_origin(workloads, scenario.rate)
+    for number, (origin, (names, rate)) in enumerate(shares.items()):
+        order = {**common, "first": number, "step": len(shares), "seed": number, "rate": rate, "workloads": list(names)}
+        if origin == "client":
+            node = client_node(target)
+            urls = {
+                one.frontend.name: f"http://{one.address}:{one.port}" for one in plan.frontends if one.vip == "external"
+            }
+            urls["nova"] = f"{urls['nova']}/v2.1" if "nova" in urls else ""
+            order |= {"auth": dict(credentials(target)), "urls": {name: url for name, url in urls.items() if url}}
+            if tenant:
+                order |= {"streams": [{"name": "floating", "address": tenant["address"]}], "server": tenant["server"]}
+        else:
+            computes = plan.members_of("nova-compute") or plan.members_of("galera")
+            node = computes[0].node
+            if plan.has("galera"):
+                host, port = plan.vip("galera")
+                order["sql"] = {
+                    "host": host,
+                    "port": port,
+                    "user": views.DATABASE,
+                    "password": password,
+                    "database": views.DATABASE,
+                }
+            if plan.has("rabbitmq"):
+                hosts = [f"{address}:{plan.port('rabbitmq', 'amqp')}" for address in plan.addresses("rabbitmq")]
+                order["amqp"] = {"hosts": hosts, "user": "openstack", "password": stored["rabbitmq/openstack"]}
+        found.append(Place(node, NETNS / node_namespace(target.lab.topology.lab_id, node), order))
+    return tuple(found)
+
+
+def tenant_of(target: Target) -> Mapping[str, Any]:
+    """The tenant server with its floating address (made where it is not there yet), and ids to make others like it."""
+    told: dict[str, object] = {}
+    asyncio.run(demo(target, told.update, server=TENANT))
+    script = (
+        "import json,sys,openstack\n"
+        "cloud = openstack.connection.Connection(**json.load(sys.stdin))\n"
+        "ids = {'image': cloud.image.find_image('demo').id, 'flavor': cloud.compute.find_flavor('demo').id,"
+        " 'network': cloud.network.find_network('demo').id}\n"
+        "print(json.dumps(ids))\n"
+    )
+    given = credentials(target)
+    auth = {
+        "auth_url": given["OS_AUTH_URL"],
+        "username": given["OS_USERNAME"],
+        "password": given["OS_PASSWORD"],
+        "project_name": given["OS_PROJECT_NAME"],
+        "user_domain_name": given["OS_USER_DOMAIN_NAME"],
+        "project_domain_name": given["OS_PROJECT_DOMAIN_NAME"],
+        "region_name": given["OS_REGION_NAME"],
+        "interface": "public",
+    }
+
+    async def ask() -> dict[str, str]:
+        connector = target.connector(client_node(target))
+        argv = ("/opt/openstack/bin/python", "-c", script)
+        output = await connector.run(argv, timeout=60, input=json.dumps(auth).encode())
+        if output.status:
+            raise MachineError("drill.tenant", f"the tenant's ids cannot be read: {output.stderr.decode()[-300:]}")
+        ids: dict[str, str] = json.loads(output.stdout)
+        return ids
+
+    return {"address": told["address"], "server": asyncio.run(ask())}
+
+
+# --- during and after ------------------------------------------------------------------------------------------------
+
+
+def works_again(target: Target, server: str) -> None:
+    """A new server on a new floating address, reached from outside; without Nova, nothing new can be tried."""
+    if target.plan.has("nova") and target.plan.members_of("nova-compute"):
+        asyncio.run(demo(target, lambda told: None, server=server, seconds=60))
+
+
+def forget(target: Target, server: str, tell: Callable[[str], None]) -> None:
+    try:
+        asyncio.run(demo(target, lambda told: None, action="forget", server=server))
+    except OutlastError as error:
+        tell(f"{server} could not be removed: {error.message}")
+
+
+def save_events(target: Target, folder: RunFolder, begun: float) -> None:
+    """The agents' and guards' events since the drill began, on the run's clock."""
+    offset = time.time() - time.monotonic()
+    try:
+        found = asyncio.run(all_events(target))
+    except (OutlastError, OSError):
+        return
+    mine = [event for event in found if event.at >= begun]
+    folder.append("events.jsonl", [type(event)(**{**vars(event), "at": event.at - offset}) for event in mine])
+
+
+def record_of(target: Target, scenario: Scenario, run_id: str, seed: int) -> RunRecord:
+    text = scenario.text or write(scenario)
+    return RunRecord(
+        id=run_id,
+        scenario=scenario.name,
+        text=text,
+        profile=target.plan.timing.name,
+        cluster=target.path.read_text(),
+        commit=commit(),
+        inputs=inputs(target, scenario),
+        started=time.time(),
+        seed=seed,
+        machine=machine(),
+        title=scenario.title,
+        fault_class=scenario.fault_class,
+        covers=scenario.covers,
+        suites=scenario.suites,
+    )
+
+
+def inputs(target: Target, scenario: Scenario) -> str:
+    """Digest of all that a scorecard row depends on: our code, the cluster file, the scenario, the profile."""
+    parts = (own_code().digest, target.path.read_text(), scenario.text or write(scenario), target.plan.timing.name)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def commit() -> str:
+    """The commit of the code in use, "" outside a clone."""
+    folder = Path(__file__).parent
+    argv = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=10"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def machine() -> Mapping[str, str]:
+    """What figures in seconds depend on."""
+    memory = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal"))
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return {
+        "cores": str(os.cpu_count()),
+        "memory": f"{int(memory.split()[1]) / 2**20:.0f} GiB",
+        "kernel": platform.release(),
+        "processor": models[0].partition(":")[2].strip() if models else platform.machine(),
+    }
+
+
+def open_faults(target: Target) -> int:
+    """Faults that were made and not yet taken back."""
+    return len(UndoJournal(home(target)).still_open())
