@@ -15,6 +15,7 @@ from typing import Any
 
 import amqp
 import msgspec
+from multidict import CIMultiDict
 
 from outlast.drill.faults.hands import Hands
 from outlast.drill.instrument import api
@@ -164,10 +165,10 @@ def _open(request: urllib.request.Request) -> tuple[int, Mapping[str, str], byte
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=SECONDS) as answer:
-            return answer.status, dict(answer.headers), answer.read()
+            return answer.status, CIMultiDict(answer.headers.items()), answer.read()
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, dict(error.headers), error.read()
+            return error.code, CIMultiDict(error.headers.items()), error.read()
 
 
 def _queued(hands: Hands, prefix: str, broker: Broker) -> View:
