@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from outlast.drill import judge_reasons, measure
-from outlast.drill.judge_bound import upper_bound
 from outlast.drill.judge_budgets import Figure, Measured, figure, judged
 from outlast.drill.judge_stalls import beyond_doubt
 from outlast.drill.judge_streams import TWO_OWNERS_SECONDS, findings_by_kind, owner_findings, owners, streams
 from outlast.drill.measure import Clock, Requests, bad_ones, is_bad, start
-from outlast.record.events import Event
+from outlast.record.bound import upper_bound
+from outlast.record.event import Event
 from outlast.record.history import Operation, Packet, Stall
 from outlast.record.run import Mark, Sample
 from outlast.record.verdict import Budget, Finding, Level, Result, Verdict

@@ -12,7 +12,7 @@ from itertools import pairwise
 from math import inf
 
 from outlast.drill.judge_stalls import beyond_doubt, stalled, worth
-from outlast.record.events import Event
+from outlast.record.event import Event
 from outlast.record.history import Operation, Stall
 from outlast.record.run import Mark
 from outlast.record.verdict import Instrument, ServiceLoss

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from outlast.record.event import Event
+
+__all__ = ["KEEP_BYTES", "Event", "Journal", "read"]
+
 KEEP_BYTES = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Event:
-    """One event. `at` is wall time in seconds since the epoch; `seq` counts on the node, across restarts."""
-
-    seq: int
-    at: float
-    node: str
-    service: str
-    code: str
-    sentence: str
-    evidence: str = ""
 
 
 class Journal:

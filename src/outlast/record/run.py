@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from outlast.record.events import Event
+from outlast.record.event import Event
 from outlast.record.history import Done, Intent, Operation, Packet, Stall, merge
 from outlast.record.verdict import Verdict
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Literal
 
+from outlast.record.bound import upper_bound
 from outlast.record.verdict import Budget, Finding, Level, Result, Verdict
-from outlast.report.bound import upper_bound
 from outlast.report.row import Row, session_of
 
 LevelName = Literal["L1", "L2", "L3"]

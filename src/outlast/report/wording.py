@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from outlast.record.bound import upper_bound
 from outlast.record.verdict import Budget, Finding, Instrument, Verdict
-from outlast.report.bound import upper_bound
 
 NONE = "–"
 SIGN: dict[bool | None, str] = {True: "✓", False: "✗", None: "?"}

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_runs import FAILED, UNKNOWN, levels, record, row, verdict
 
+from outlast.record.bound import upper_bound
 from outlast.record.verdict import Budget, Finding, Level, Result, StreamLoss, Verdict
-from outlast.report.bound import upper_bound
 from outlast.report.pool import LEVELS, Pool, merge, pool, pool_of
 from outlast.report.row import Row
 

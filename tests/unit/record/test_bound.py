@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlast.drill.judge_bound import at_most, upper_bound
+from outlast.record.bound import at_most, upper_bound
 
 
 @pytest.mark.parametrize(("n", "bound"), [(100, 0.03), (3000, 0.001), (3, 1.0), (1, 1.0)])
