@@ -260,7 +260,11 @@ def orders_of(
 def tenant_of(target: Target) -> Mapping[str, Any]:
     """The tenant server with its floating address (made where it is not there yet), and ids to make others like it."""
     told: dict[str, object] = {}
-    asyncio.run(demo(target, told.update, server=TENANT))
+    try:
+        asyncio.run(demo(target, told.update, server=TENANT))
+    except OutlastError:
+        # A cluster that has just come up may be slow; what cannot be made in two tries is a finding.
+        asyncio.run(demo(target, told.update, server=TENANT))
     script = (
         "import json,sys,openstack\n"
         "cloud = openstack.connection.Connection(**json.load(sys.stdin))\n"

@@ -241,7 +241,14 @@ def uwsgi(plan: Plan, member: Member, app: Wsgi) -> tuple[File, Program]:
     path = f"/etc/outlast/uwsgi/{app.name}.ini"
     content = Ini({"uwsgi": _uwsgi_keys(plan, member, app)})
     env = (*app.env, (PROCESS_NAME, app.name), ("LANG", "C.UTF-8"))
-    return File(path, content), Program(app.name, ("/usr/bin/uwsgi", "--ini", path), env=env, nice=app.nice)
+    argv: tuple[str, ...] = ("/usr/bin/uwsgi", "--ini", path)
+    if pause := plan.timing.restart_pause:
+        argv = ("/bin/sh", "-c", _AGAIN.format(pause=pause), app.name, *argv)
+    return File(path, content), Program(app.name, argv, env=env, nice=app.nice)
+
+
+_AGAIN = 'ran=/run/outlast/ran; mkdir -p $ran; [ ! -e $ran/$0 ] || sleep {pause:g}; : >$ran/$0; exec "$@"'
+"""A second start within one boot leaves the port closed for a while (spec.timing.Timing.restart_pause)."""
 
 
 def _uwsgi_keys(plan: Plan, member: Member, app: Wsgi) -> Mapping[str, Scalar]:

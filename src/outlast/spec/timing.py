@@ -7,7 +7,11 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Timing:
-    """One profile. Figures of `classic` and `kolla` are those of the field's write-ups (PROVING, ANCHORS)."""
+    """One profile. Figures of `classic` and `kolla` are those of the field's write-ups (PROVING, ANCHORS).
+
+    restart_pause: how long an API that comes back leaves its port closed. Longer than the balancer needs to see that
+    (one interval, one fast one), so that it is out before it listens again: uWSGI listens seconds before it can answer.
+    """
 
     name: str
     vrrp_version: int = 3
@@ -35,6 +39,7 @@ class Timing:
     amqp_heartbeat: int = 5
     tcp_user_timeout: float = 5.0
     rpc_response_timeout: int = 30
+    restart_pause: float = 1.5
 
 
 OUTLAST = Timing("outlast")
@@ -63,6 +68,7 @@ KOLLA = replace(
     amqp_heartbeat=60,
     tcp_user_timeout=0.0,
     rpc_response_timeout=60,
+    restart_pause=0.0,
 )
 CLASSIC = replace(
     KOLLA,

@@ -236,8 +236,10 @@ class BalancerGuard:
             self._publish()
 
     def _shut(self, now: float) -> None:
-        """End the sessions of servers that have been down long enough for the connecting ones to be elsewhere."""
-        down = departed.parse(ask(self.settings.admin, departed.COMMAND))
+        """End the database sessions of a server that has been down long enough for the connecting ones to be elsewhere."""
+        backends = [single.backend for single in self.settings.singles]
+        answers = [ask(self.settings.admin, f"{departed.COMMAND} {backend}") for backend in backends]
+        down = frozenset[departed.Server]().union(*(departed.parse(answer) for answer in answers))
         self.departed, due = departed.advance(self.departed, down, now, self.settings.shut_after)
         for backend, server in due:
             ask(self.settings.admin, f"shutdown sessions server {backend}/{server}")

@@ -1,4 +1,7 @@
-"""Servers that HAProxy has marked down: their sessions are closed, but only when none is still being connected.
+"""Databases that HAProxy has marked down: their sessions are closed, but only when none is still being connected.
+
+Sessions go on for hours, so they would stay with a member that left the cluster. Requests to an API end by themselves:
+one that is slow because its machine is busy misses its checks, and cutting what it is answering would make it worse.
 
 HAProxy's own `on-marked-down shutdown-sessions` also ends those that are connecting at that moment. Seen with 3.0.11:
 in TCP mode such a session hangs for ever with its client waiting (a database login never answered), in HTTP mode the
@@ -14,6 +17,7 @@ Server = tuple[str, str]
 """Backend and server."""
 
 COMMAND = "show servers state"
+"""Followed by the name of a backend."""
 _BACKEND, _SERVER, _STATE, _ADMIN = 1, 3, 5, 6
 _STOPPED = b"0"
 

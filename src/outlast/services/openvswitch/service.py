@@ -130,7 +130,8 @@ def _programs() -> tuple[Program, ...]:
     )
     return (
         Program("ovsdb", server, priority=15),
-        Program("ovs-vswitchd", (SWITCH,), priority=16),
+        # Tenants' packets go before everything that computes.
+        Program("ovs-vswitchd", (SWITCH,), priority=16, nice=-10),
         Program("ovn-controller", controller, priority=17),
     )
 
