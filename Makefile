@@ -30,6 +30,11 @@ down: venv ## removes that lab; the cached node image stays
 test: root test-tools lint ## lint, then every test ring (as root)
 	@$(PYTEST) tests/unit tests/contract tests/lab
 
+.PHONY: drills
+drills: up ## every drill on the lab of examples/lab.yaml that has no fresh result yet, and the scorecard (hours; as root)
+	@./outlast drill run -f examples/lab.yaml --suite all --missing || [ $$? = 1 ]
+	@./outlast drill report -f examples/lab.yaml -o scorecard
+
 .PHONY: unit
 unit: venv ## the unit ring; needs no root
 	@$(PYTEST) tests/unit

@@ -139,10 +139,11 @@ def _after(at: float | None, times: Clock) -> float | None:
 
 
 def _first_level(seen: Seen, known: Measured) -> Level:
-    """L1: full redundancy came back, something new worked then (no mark "broken"), no request that started since failed
-    within the patience (30 s), whatever its connection, and nothing is lost, diverged or resurrected. None where
+    """L1: full redundancy came back, something new worked then (no mark "broken"), no request that started since on a
+    connection of its own failed within the patience (30 s), and nothing is lost, diverged or resurrected. A pooled
+    connection may still lead to a peer that vanished with the fault; its first use shows that, once. None where
     requests or the wait for redundancy are missing, or where a stall touched every request that failed."""
-    requests = known.requests.after
+    requests = tuple(request for request in known.requests.after if request.fresh)
     bad = bad_ones(requests, seen.patience)
     times = known.times
     gave_up = times.redundant is None and times.gave_up is not None

@@ -1,7 +1,12 @@
-"""Looks at the cluster all through a drill, past its agents and through them, and notes what changed and when."""
+"""Looks at the cluster all through a drill, past its agents and through them, and notes what changed and when.
+
+Three looks: who carries the VIPs (the nodes' kernels), which servers the balancer in use has taken out (its admin
+socket), and what the agents say together.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -10,10 +15,14 @@ from dataclasses import dataclass
 from outlast.drill.faults.facts import holders
 from outlast.drill.faults.hands import Hands
 from outlast.errors import OutlastError
-from outlast.record.run import RunFolder, Sample
+from outlast.node.guard import departed
+from outlast.node.guard.admin import ask
+from outlast.record.run import Mark, RunFolder, Sample
+from outlast.services.haproxy.service import ADMIN
 
 HOLDERS_EVERY = 0.02
 STATUS_EVERY = 0.5
+BALANCER_EVERY = 0.1
 _REMIND = 1.0
 
 
@@ -27,7 +36,7 @@ class Health:
 
 
 class Observer:
-    """Two threads: who holds the VIPs (in the nodes' kernels), and how the agents say the cluster is."""
+    """A thread for each look."""
 
     def __init__(self, hands: Hands, folder: RunFolder, look: Callable[[], tuple[str, str]]) -> None:
         self._hands, self._folder, self._look = hands, folder, look
@@ -36,6 +45,8 @@ class Observer:
             threading.Thread(target=self._watch_holders, name="holders", daemon=True),
             threading.Thread(target=self._watch_health, name="health", daemon=True),
         ]
+        if hands.plan.has("haproxy"):
+            self._threads.append(threading.Thread(target=self._watch_balancer, name="balancer", daemon=True))
         self._lock = threading.Lock()
         self._health: list[Health] = []
 
@@ -66,6 +77,32 @@ class Observer:
                 self._folder.append("samples.jsonl", [sample])
                 last = sample
             self._end.wait(HOLDERS_EVERY)
+
+    def _watch_balancer(self) -> None:
+        out: frozenset[departed.Server] = frozenset()
+        while not self._end.is_set():
+            at = time.monotonic()
+            try:
+                now = self._taken_out()
+            except (OutlastError, OSError, StopIteration):  # nobody holds a VIP, or its balancer does not answer
+                self._end.wait(BALANCER_EVERY)
+                continue
+            changes = [("taken-out", one) for one in sorted(now - out)] + [
+                ("put-back", one) for one in sorted(out - now)
+            ]
+            marks = [Mark(at=at, what=what, detail="/".join(server), wall=time.time()) for what, server in changes]
+            if marks:
+                self._folder.append("marks.jsonl", marks)
+            out = now
+            self._end.wait(BALANCER_EVERY)
+
+    def _taken_out(self) -> frozenset[departed.Server]:
+        holder = next(node for nodes in holders(self._hands).values() for node in nodes)
+        fd = self._hands.admin_socket(holder, ADMIN)
+        try:
+            return departed.parse(ask(f"/proc/self/fd/{fd}", departed.COMMAND))
+        finally:
+            os.close(fd)
 
     def _watch_health(self) -> None:
         while not self._end.is_set():

@@ -36,6 +36,7 @@ from outlast.pipeline.client import client_node, credentials
 from outlast.pipeline.demo import demo
 from outlast.pipeline.target import Target
 from outlast.pipeline.verbs import all_events
+from outlast.plan.plan import CONTROL_DATA
 from outlast.record.run import HOME, RunFolder, RunRecord
 from outlast.record.verdict import Verdict
 from outlast.rollout import secrets
@@ -239,8 +240,7 @@ def orders_of(
             if tenant:
                 order |= {"streams": [{"name": "floating", "address": tenant["address"]}], "server": tenant["server"]}
         else:
-            computes = plan.members_of("nova-compute") or plan.members_of("galera")
-            node = computes[0].node
+            node = inner_node(target)
             if plan.has("galera"):
                 host, port = plan.vip("galera")
                 order["sql"] = {
@@ -255,6 +255,12 @@ def orders_of(
                 order["amqp"] = {"hosts": hosts, "user": "openstack", "password": stored["rabbitmq/openstack"]}
         found.append(Place(node, NETNS / node_namespace(target.lab.topology.lab_id, node), order))
     return tuple(found)
+
+
+def inner_node(target: Target) -> str:
+    """Whence services speak to database and bus: a compute node where there is one, else the client."""
+    nodes = [node for node in target.plan.nodes if CONTROL_DATA in node.addresses]
+    return min(nodes, key=lambda node: ("compute" not in node.roles, "client" not in node.roles)).name
 
 
 def tenant_of(target: Target) -> Mapping[str, Any]:

@@ -17,8 +17,8 @@ SYSCTLS: tuple[tuple[str, str], ...] = (
     # A moved VIP announces itself by gratuitous ARP: believe it, also where no entry is known yet.
     ("net.ipv4.conf.all.arp_accept", "1"),
     # An address is answered for by its own link only. Open vSwitch's userspace switch takes a link's frames, but the
-    # kernel sees them too: without this both the link and the bridge above it answer for the tunnel's address, and those
-    # who believe the link send their tunnels into nothing (seen: floating addresses dead until somebody asked again).
+    # kernel sees them too: without this both the link and the bridge above it answer for the tunnel's address, and who
+    # believes the link sends its tunnels into nothing (seen: floating addresses dead until somebody asked again).
     ("net.ipv4.conf.all.arp_ignore", "1"),
     ("net.ipv4.conf.all.arp_announce", "2"),
     # A neighbour without power is known to be gone after about 1 s, and every connect to it then fails at once ("no

@@ -34,9 +34,12 @@ HOME = Path("/var/lib/outlast/drills")
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """One moment of the drill. what: begun, healthy, load-started, inject, took-effect, undo, undone, works-again,
-    redundant, load-stopped, timeout. detail: the fault and its target in words. fault: its number in the scenario, -1
-    for none."""
+    """One moment of the drill.
+
+    what: begun, load-started, inject, took-effect, repaired, undo, undone, redundant, timeout, load-stopped,
+    works-again, broken; taken-out, put-back (a server, by the balancer that holds the VIPs). detail: the fault and its
+    target, or the server, in words. fault: its number in the scenario, -1 for none.
+    """
 
     at: float
     what: str

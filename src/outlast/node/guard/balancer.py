@@ -236,7 +236,7 @@ class BalancerGuard:
             self._publish()
 
     def _shut(self, now: float) -> None:
-        """End the database sessions of a server that has been down long enough for the connecting ones to be elsewhere."""
+        """End database sessions of a server that is down for long enough for the connecting ones to be elsewhere."""
         backends = [single.backend for single in self.settings.singles]
         answers = [ask(self.settings.admin, f"{departed.COMMAND} {backend}") for backend in backends]
         down = frozenset[departed.Server]().union(*(departed.parse(answer) for answer in answers))

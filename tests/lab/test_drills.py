@@ -1,0 +1,261 @@
+"""Drills on a small lab: what they say of a protected cluster, and that each fails when its protection is off.
+
+A negative control breaks the same thing with the protection switched off by the cluster file; a drill that passes then
+proves nothing. The calibration runs the same drills under Kolla-Ansible's timings, whose behaviour is published.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from labs import NETWORKS, VIPS, Cluster
+
+from outlast.record.run import HOME, Mark, RunFolder
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+
+BODY = f"""{NETWORKS}{VIPS}
+services: [haproxy, keepalived, galera, memcached, rabbitmq, keystone]
+nodes:
+  s1: {{roles: [endpoint, service]}}
+  s2: {{roles: [endpoint, service]}}
+  s3: {{roles: [endpoint, service]}}
+  # It runs nothing: who speaks to the database, as services do.
+  x1: {{roles: [compute]}}
+  client: {{roles: [client]}}
+"""
+
+NO_REDISPATCH = """
+overrides:
+  haproxy:
+    haproxy.cfg:
+      defaults: {"no option redispatch": true, "retries": 0}
+      backend keystone: {"retry-on": none}
+"""
+NO_CHECK = """
+overrides:
+  haproxy:
+    haproxy.cfg:
+      backend galera: {"no option httpchk": true}
+"""
+NOT_DURABLE = """
+overrides:
+  galera:
+    99-outlast.cnf:
+      mariadbd: {innodb_flush_log_at_trx_commit: 2}
+"""
+
+API = ("keystone-version", "keystone-tokens", "keystone-read")
+ROWS = ("sql-rows",)
+
+
+@pytest.fixture(scope="module")
+def cluster(new_lab: Callable[[str, str], Cluster]) -> Cluster:
+    made = new_lab("drills", BODY)
+    report = made.up()
+    print(f"three endpoint nodes with Keystone: {sum(report['phases'].values()):.1f} s")
+    return made
+
+
+def scenario(folder: Path, name: str, faults: Sequence[Mapping[str, object]], **more: object) -> Path:
+    """A scenario file with short times. Its faults in JSON, which YAML understands."""
+    lines = {
+        "drill": name,
+        "title": name,
+        "class": "balancer",
+        "warmup": 4,
+        "hold": 6,
+        "after": 2,
+        "recover": 90,
+        **more,
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in {**lines, "faults": faults}.items()))
+    return path
+
+
+def drill(cluster: Cluster, path: Path, *options: str, status: int | None = None) -> tuple[dict[str, Any], RunFolder]:
+    """Runs it; its verdict and its folder. status None: whatever it says."""
+    argv = cluster.argv("drill", "run", str(path), "-f", str(cluster.path), "--json", *options)
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400)
+    assert done.returncode in ((0, 1) if status is None else (status,)), done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)[-1]
+    verdict = found["verdict"]
+    print(f"{path.stem}: {verdict['result']} {verdict['counts']} {verdict['reasons']}")
+    return verdict, RunFolder(Path(found["folder"]))
+
+
+def under(cluster: Cluster, overrides: str) -> None:
+    cluster.write(BODY + overrides)
+    cluster.up()
+    cluster.await_settled(60)
+
+
+def what(verdict: Mapping[str, Any]) -> set[str]:
+    return {finding["what"] for finding in verdict["findings"]}
+
+
+def at(marks: Sequence[Mark], name: str, detail: str = "") -> float:
+    return next(mark.at for mark in marks if mark.what == name and mark.detail.startswith(detail))
+
+
+KILL_API = [{"verb": "kill", "target": "node:s2", "program": "keystone"}]
+HANG_WRITER = [{"verb": "pause", "target": "writer", "program": "galera"}]
+NO_GUARD = [
+    {"verb": "pause", "target": "vip-holder", "program": "haproxy-guard"},
+    {"verb": "kill", "target": "vip-holder", "program": "haproxy", "after": 1},
+]
+KILL_BALANCER = [{"verb": "kill", "target": "vip-holder", "program": "haproxy"}]
+ALL_OFF = [{"verb": "poweroff", "target": "all"}]
+
+
+def test_a_killed_api_costs_no_request(cluster: Cluster, tmp_path: Path) -> None:
+    path = scenario(tmp_path, "t-kill-api", KILL_API, workloads=list(API), rate=25, budgets={"new-failed": 0})
+    verdict, folder = drill(cluster, path, status=0)
+    assert verdict["result"] == "pass"
+    assert verdict["counts"]["ok"] > 100 and verdict["repair"] < 2
+    # Evidence first: the verdict can be made again from it, and a person can look at it.
+    assert {"run.json", "history.jsonl", "marks.jsonl", "views.json", "verdict.json"} <= {
+        one.name for one in folder.path.iterdir()
+    }
+    assert "judged again, 0 verdicts changed" in cluster.run(
+        "drill", "report", options=("--judge-again", "-o", str(tmp_path / "card"))
+    )
+    assert "t-kill-api" in (tmp_path / "card/scorecard.html").read_text()
+
+
+def test_a_killed_balancer_costs_no_request(cluster: Cluster, tmp_path: Path) -> None:
+    path = scenario(
+        tmp_path,
+        "t-kill-balancer",
+        KILL_BALANCER,
+        workloads=list(API),
+        rate=25,
+        budgets={"new-failed": 0, "owners": 0.3},
+    )
+    verdict, _ = drill(cluster, path, status=0)
+    assert verdict["result"] == "pass"
+
+
+def test_without_the_guard_a_killed_balancer_costs_requests(cluster: Cluster, tmp_path: Path) -> None:
+    path = scenario(tmp_path, "t-no-guard", NO_GUARD, workloads=list(API), rate=25, budgets={"new-failed": 0})
+    verdict, _ = drill(cluster, path, status=1)
+    assert verdict["result"] == "fail" and verdict["counts"]["new-failed"] > 20
+
+
+def test_a_hung_database_is_left_within_seconds(cluster: Cluster, tmp_path: Path) -> None:
+    path = scenario(
+        tmp_path, "t-hang-writer", HANG_WRITER, workloads=list(ROWS), rate=20, hold=12, budgets={"lost": 0, "mask": 8}
+    )
+    verdict, _ = drill(cluster, path, status=0)
+    assert verdict["result"] == "pass" and not what(verdict) & {"lost", "diverged", "duplicated"}
+
+
+def test_a_power_cut_of_all_loses_no_acknowledged_row(cluster: Cluster, tmp_path: Path) -> None:
+    path = scenario(
+        tmp_path, "t-all-off", ALL_OFF, workloads=list(ROWS), rate=60, hold=3, recover=150, budgets={"lost": 0}
+    )
+    verdict, _ = drill(cluster, path)
+    assert verdict["counts"]["lost"] == 0 and not what(verdict) & {"lost", "diverged", "wrong"}
+    assert [one["held"] for one in verdict["budgets"] if one["name"] == "lost"] == [True]
+
+
+def test_an_interrupted_drill_is_healed(cluster: Cluster, tmp_path: Path) -> None:
+    """kill -9 of the drill while a node is cut off: the journal knows what was broken."""
+    path = scenario(
+        tmp_path, "t-cut", [{"verb": "drop", "target": "node:s3", "network": "all"}], workloads=list(API), hold=60
+    )
+    process = subprocess.Popen(
+        cluster.argv("drill", "run", str(path), "-f", str(cluster.path)), stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    try:
+        assert any("took effect" in line for line in process.stdout), "the fault was never seen"
+    finally:
+        process.kill()
+        process.communicate()
+    assert "undone: drop on s3" in cluster.run("drill", "heal")
+    assert "nothing was left broken" in cluster.run("drill", "heal")
+    cluster.await_settled(90)
+
+
+def test_without_redispatch_a_killed_api_costs_requests(cluster: Cluster, tmp_path: Path) -> None:
+    under(cluster, NO_REDISPATCH)
+    path = scenario(tmp_path, "t-no-redispatch", KILL_API, workloads=list(API), rate=40, budgets={"new-failed": 0})
+    verdict, _ = drill(cluster, path, status=1)
+    assert verdict["result"] == "fail" and verdict["counts"]["new-failed"] > 0
+
+
+def test_without_the_check_a_hung_database_stays(cluster: Cluster, tmp_path: Path) -> None:
+    under(cluster, NO_CHECK)
+    path = scenario(
+        tmp_path, "t-no-check", HANG_WRITER, workloads=list(ROWS), rate=20, hold=12, budgets={"lost": 0, "mask": 8}
+    )
+    verdict, _ = drill(cluster, path, status=1)
+    assert verdict["result"] == "fail"
+
+
+def test_without_the_flush_a_power_cut_of_all_loses_rows(cluster: Cluster, tmp_path: Path) -> None:
+    under(cluster, NOT_DURABLE)
+    path = scenario(
+        tmp_path, "t-not-durable", ALL_OFF, workloads=list(ROWS), rate=60, hold=3, recover=150, budgets={"lost": 0}
+    )
+    verdict, _ = drill(cluster, path, status=1)
+    assert verdict["result"] == "fail" and verdict["counts"]["lost"] > 0
+
+
+def test_kolla_timings_behave_as_published(cluster: Cluster, tmp_path: Path) -> None:
+    """Killed API out after about 8 s (checks every 2 s, five of them), VIP about 4 s after its holder's power cut.
+
+    The supervisor is stopped as well, so that the API does not come back before it is noticed.
+    """
+    cluster.write(BODY)
+    dead = [
+        {"verb": "pause", "target": "node:s2", "program": "supervisord"},
+        {"verb": "kill", "target": "node:s2", "program": "keystone", "after": 1},
+    ]
+    killed = scenario(tmp_path, "t-kolla-killed", dead, workloads=list(API), rate=10, hold=14)
+    hung = scenario(
+        tmp_path,
+        "t-kolla-hung",
+        [{"verb": "pause", "target": "node:s2", "program": "keystone"}],
+        workloads=list(API),
+        rate=3,
+        hold=66,
+    )
+    cut = scenario(
+        tmp_path, "t-kolla-vip", [{"verb": "poweroff", "target": "vip-holder"}], workloads=list(API), rate=10, hold=10
+    )
+    argv = cluster.argv("drill", "run", str(killed), str(hung), str(cut), "-f", str(cluster.path))
+    done = subprocess.run(
+        [*argv, "--json", "--profile", "kolla"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=580
+    )
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    folders = {Path(one["folder"]).name: RunFolder(Path(one["folder"])) for one in json.loads(done.stdout)}
+    marks = {name.split("-", 2)[2]: folder.marks() for name, folder in folders.items()}
+    out = at(marks["t-kolla-killed-kolla"], "taken-out", "keystone/s2")
+    waited = out - at(marks["t-kolla-killed-kolla"], "took-effect", "kill")
+    print(f"kolla: killed API out after {waited:.1f} s")
+    assert 7 <= waited <= 11
+    waited = at(marks["t-kolla-hung-kolla"], "taken-out", "keystone/s2") - at(
+        marks["t-kolla-hung-kolla"], "took-effect"
+    )
+    print(f"kolla: hung API out after {waited:.1f} s")
+    assert 54 <= waited <= 64
+    samples = next(folder for name, folder in folders.items() if "t-kolla-vip" in name).samples()
+    begun = at(marks["t-kolla-vip-kolla"], "took-effect")
+    waited = next(one.at for one in samples if one.at > begun + 1 and one.holders["external"]) - begun
+    print(f"kolla: VIP back after {waited:.1f} s")
+    assert 2.5 <= waited <= 5
+
+
+def test_what_drills_leave_goes_with_the_lab(cluster: Cluster) -> None:
+    """Run folders are evidence and stay after `down`; these are only tests."""
+    for path in sorted((HOME / cluster.name).glob("**/*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    (HOME / cluster.name).rmdir()
