@@ -47,7 +47,7 @@ class Scenario:
     rate: float = 40.0
     warmup: float = 8.0
     hold: float = 15.0
-    recover: float = 120.0
+    recover: float = 180.0
     after: float = 5.0
     undo: bool = True
     budgets: Mapping[str, float] = field(default_factory=dict)

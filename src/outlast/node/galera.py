@@ -45,7 +45,12 @@ def status(socket: str, timeout: float) -> dict[str, str]:
 
     try:
         connection = pymysql.connect(
-            unix_socket=socket, user="root", connect_timeout=2, read_timeout=timeout, write_timeout=timeout
+            unix_socket=socket,
+            user="root",
+            connect_timeout=2,
+            read_timeout=timeout,
+            write_timeout=timeout,
+            ssl_disabled=True,
         )
         try:
             with connection.cursor() as cursor:
@@ -200,7 +205,7 @@ class GaleraRecovery:
     def _pc_bootstrap(self) -> None:
         import pymysql
 
-        connection = pymysql.connect(unix_socket=self.socket, user="root", read_timeout=10)
+        connection = pymysql.connect(unix_socket=self.socket, user="root", read_timeout=10, ssl_disabled=True)
         with contextlib.closing(connection), connection.cursor() as cursor:
             cursor.execute("SET GLOBAL wsrep_provider_options='pc.bootstrap=YES'")
 

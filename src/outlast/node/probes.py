@@ -168,6 +168,7 @@ def _sql(probe: Probe) -> str:
             database=probe.path,
             connect_timeout=max(1, round(probe.timeout)),
             read_timeout=max(1, round(probe.timeout)),
+            ssl_disabled=True,  # else every connect reads all of the system's certificates: 24 ms of CPU
         )
         try:
             with connection.cursor() as cursor:

@@ -84,7 +84,7 @@ class Member:
         if self.connection is None:
             self.connection = pymysql.connect(
                 unix_socket=self.path, user="root", autocommit=True, connect_timeout=2 * QUERY_SECONDS,
-                read_timeout=2 * QUERY_SECONDS, write_timeout=2 * QUERY_SECONDS,
+                read_timeout=2 * QUERY_SECONDS, write_timeout=2 * QUERY_SECONDS, ssl_disabled=True,
             )  # fmt: skip
         with self.connection.cursor() as cursor:
             cursor.execute(STATUS)

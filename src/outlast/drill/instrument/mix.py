@@ -49,7 +49,7 @@ MIX: Mapping[str, Share] = {
     "nova-version": Share(service="nova", weight=4.5),
     "nova-read": Share(service="nova", weight=0.7),
     "nova-keypairs": Share(service="nova", weight=0.4, steps=_CYCLE),
-    "nova-servers": Share(service="nova", every=15.0, steps=("create", "delete"), keep=1),
+    "nova-servers": Share(service="nova", every=30.0, steps=("create", "delete"), keep=1),
     "neutron-version": Share(service="neutron", weight=4.5),
     "neutron-read": Share(service="neutron", weight=0.7),
     "neutron-networks": Share(service="neutron", weight=0.2, steps=_CYCLE),
