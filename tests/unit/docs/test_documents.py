@@ -79,7 +79,7 @@ def test_commands_of_the_readme_exist() -> None:
     for page in ("README.md", "CONTRIBUTING.md"):
         text = (HOME / page).read_text(encoding="utf-8")
         assert set(re.findall(r"\bmake (?!and\b|sure\b)([a-z-]+)", "\n".join(_code_of(text)))) <= targets
-        used = re.findall(r"(?:\./)outlast ((?:node )?[a-z]+)", "\n".join(_code_of(text)))
+        used = re.findall(r"(?:\./)outlast ((?:(?:node|drill) )?[a-z]+)", "\n".join(_code_of(text)))
         assert used
         assert set(used) <= verbs
 
