@@ -112,6 +112,9 @@ class Drill:
         for number, fault in enumerate(self.scenario.faults):
             nodes = resolve(fault.target, facts, self.seed, str(fault.options.get("program", "")))
             options = resolve_options(fault.options, facts, self.seed)
+            if "program" in fault.options:
+                for node in nodes:
+                    self.bench.hands.programs(node)
             found.append(Struck(number, fault, nodes, options))
         return found
 

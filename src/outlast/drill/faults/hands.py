@@ -10,7 +10,7 @@ import subprocess
 import threading
 import xmlrpc.client
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -43,6 +43,7 @@ class Hands:
 
     lab: Lab
     plan: Plan
+    known: dict[str, Mapping[str, int]] = field(default_factory=dict, compare=False)
 
     # --- commands and files --------------------------------------------------------------------------------------
 
@@ -131,9 +132,18 @@ class Hands:
             transport.close()
 
     def programs(self, node: str) -> Mapping[str, int]:
-        """Programs that supervisord runs on the node, with their numbers inside the node (0: not running)."""
-        rows = cast(list[dict[str, Any]], self.supervisor(node, "getAllProcessInfo"))
-        return {str(row["name"]): int(row["pid"]) for row in rows}
+        """Programs that supervisord runs on the node, with their numbers inside the node (0: not running).
+
+        Where it does not answer (a fault before this one may have stopped it), what it said last. Raises OSError.
+        """
+        try:
+            rows = cast(list[dict[str, Any]], self.supervisor(node, "getAllProcessInfo"))
+        except OSError:
+            if node not in self.known:
+                raise
+            return self.known[node]
+        self.known[node] = {str(row["name"]): int(row["pid"]) for row in rows}
+        return self.known[node]
 
     def snapshot(self, node: str) -> Mapping[str, Any]:
         """What the node's agent says of it. Raises OSError or ValueError."""

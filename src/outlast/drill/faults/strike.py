@@ -10,7 +10,7 @@ from outlast.drill.faults.hands import Hands
 from outlast.drill.faults.table import check_options, verb
 from outlast.drill.faults.verb import Order, Record
 from outlast.drill.undo import UndoJournal
-from outlast.errors import OutlastError
+from outlast.errors import OutlastError, RemoteError
 
 _POLL_SECONDS = 0.002
 _JOIN_SECONDS = 150.0
@@ -21,13 +21,16 @@ class Strike:
 
     def __init__(self, hands: Hands, folder: Path, order: Order) -> None:
         """Looks what will be done, and changes nothing. Raises InputError drill.verb, drill.option, drill.program,
-        or LabError lab.node-off."""
+        LabError lab.node-off, or RemoteError where the node does not say what runs on it."""
         check_options(order.verb, order.options)
         self.hands = hands
         self.journal = UndoJournal(folder)
         self.verb = verb(order.verb)
         told = {"id": order.id, "verb": order.verb, "nodes": list(order.nodes), "options": dict(order.options)}
-        self.record: Record = {**told, **self.verb.prepare(hands, order)}
+        try:
+            self.record: Record = {**told, **self.verb.prepare(hands, order)}
+        except OSError as error:
+            raise RemoteError("remote.failed", f"{order.verb} on {', '.join(order.nodes)}: {error}") from error
         self._stop = threading.Event()
         self._trouble: BaseException | None = None
         self._thread: threading.Thread | None = None
