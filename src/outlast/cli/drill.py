@@ -99,16 +99,18 @@ def run(  # noqa: PLR0913 - one argument for each option
     if not scenarios:
         raise InputError("drill.which", "name a scenario or a suite; see: outlast drill list")
     told: list[dict[str, Any]] = []
-    results = []
+    # A drill that could say nothing is run once more: its last word counts.
+    last: dict[tuple[str, str], str] = {}
     wish = Wish(tuple(scenarios), tuple(profile or ()), missing, seed)
     for outcome in session(target, wish, lambda sentence: _tell(sentence, quiet=as_json)):
-        results.append(outcome.verdict.result)
+        last[outcome.verdict.scenario, outcome.verdict.profile] = outcome.verdict.result
         told.append({"folder": str(outcome.folder), "verdict": asdict(outcome.verdict)})
         if not as_json:
             _show_verdict(outcome.verdict)
     if as_json:
         print(json.dumps(told, indent=2, default=str))
-    elif len(results) > 1:
+    results = list(last.values())
+    if not as_json and len(results) > 1:
         print(", ".join(f"{results.count(word)} {word}" for word in ("pass", "fail", "unknown")))
     if any(result != "pass" for result in results):
         raise typer.Exit(1)
