@@ -350,7 +350,7 @@ def test_lab_survives_its_creator(state_dir: Path, small_root: Path) -> None:
         "init": INIT,
     }
     # A session of its own, ended with a hang-up: what closing a terminal does.
-    argv = [sys.executable, "-c", CREATE + "\nimport os, signal; os.killpg(0, signal.SIGHUP)\n"]
+    argv = [sys.executable, "-c", CREATE + "\nimport os, signal; signal.signal(1, signal.SIG_DFL); os.killpg(0, 1)\n"]
     done = subprocess.run(argv, input=json.dumps(order), text=True, start_new_session=True, timeout=30, check=False)
     assert done.returncode == -signal.SIGHUP
     lab = runtime.open_lab(state_dir)

@@ -82,10 +82,14 @@ def test_an_unknown_verb_is_wrong_input(run: Run) -> None:
     assert "upp" in err
 
 
-WITH_FILE = [verb for verb in OWN_HELP if verb not in (("init",), ("node",), ("up",), ("down",), ("watch",))]
+WITH_FILE = [
+    verb for verb in OWN_HELP if verb not in (("init",), ("node",), ("drill",), ("up",), ("down",), ("watch",))
+]
 
 
 def _arguments(verb: tuple[str, ...]) -> tuple[str, ...]:
+    if verb == ("drill", "show"):
+        return (*verb, "kill-keystone")
     return (*verb, "c1") if verb[0] in ("logs", "shell", "node") else verb
 
 
