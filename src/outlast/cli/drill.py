@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from outlast.drill.scenario import Scenario
     from outlast.pipeline.target import Target
+    from outlast.record.verdict import Verdict
 
 app = typer.Typer(help="Break the cluster on purpose and measure what clients noticed.", no_args_is_help=True)
 
@@ -116,7 +117,7 @@ def run(  # noqa: PLR0913 - one argument for each option
         raise typer.Exit(1)
 
 
-def _show_verdict(verdict: Any) -> None:
+def _show_verdict(verdict: Verdict) -> None:
     from outlast.report.screen import screen
 
     print()

@@ -69,14 +69,19 @@ class Observer:
         while not self._end.is_set():
             at = time.monotonic()
             try:
-                sample = Sample(at=at, holders=holders(self._hands))
+                sample = Sample(at=at, holders=holders(self._hands), off=self._off())
             except (OutlastError, OSError):  # a node goes away while it is looked at
                 self._end.wait(HOLDERS_EVERY)
                 continue
-            if last is None or sample.holders != last.holders or at - last.at > _REMIND:
+            changed = last is None or (sample.holders, sample.off) != (last.holders, last.off)
+            if last is None or changed or at - last.at > _REMIND:
                 self._folder.append("samples.jsonl", [sample])
                 last = sample
             self._end.wait(HOLDERS_EVERY)
+
+    def _off(self) -> tuple[str, ...]:
+        plan, lab = self._hands.plan, self._hands.lab
+        return tuple(node.name for node in plan.nodes if plan.members_on(node.name) and lab.pid1(node.name) is None)
 
     def _watch_balancer(self) -> None:
         out: frozenset[departed.Server] = frozenset()

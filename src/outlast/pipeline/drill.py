@@ -26,16 +26,15 @@ from outlast.drill.load import Loads, Place
 from outlast.drill.run import Bench, Drill
 from outlast.drill.scenario import Scenario
 from outlast.drill.scenario_file import write
-from outlast.drill.undo import Healed, UndoJournal, heal
+from outlast.drill.undo import Healed, heal
 from outlast.errors import InputError, MachineError, OutlastError
 from outlast.lab.topology import node_namespace
-from outlast.observe.collect import collect
-from outlast.observe.status import status
 from outlast.pipeline.bundles import own_code
 from outlast.pipeline.client import client_node, credentials
 from outlast.pipeline.demo import demo
 from outlast.pipeline.target import Target
 from outlast.pipeline.verbs import all_events
+from outlast.pipeline.verbs import look as look_at
 from outlast.plan.plan import CONTROL_DATA
 from outlast.record.run import HOME, RunFolder, RunRecord
 from outlast.record.verdict import Verdict
@@ -147,18 +146,14 @@ def one(target: Target, scenario: Scenario, tell: Callable[[str], None], run_id:
         folder.write("run.json", RunRecord(**{**vars(record), "targets": drill.targets()}))
         save_events(target, folder, begun)
     tell("reconciling")
-    order = orders[0].order if orders else {}
-    both = {**order, **next((one.order for one in orders if one.order.get("amqp")), {})}
-    internal = {"internal": {"keystone": target.plan.url("keystone")}} if target.plan.has("keystone") else {}
-    folder.write(
-        "views.json",
-        views.collect(
-            hands, workloads, prefix, {**order, **both, **internal, "auth": order.get("auth")}, folder.history()
-        ),
-    )
+    known: dict[str, Any] = {key: value for place in orders for key, value in place.order.items()}
+    if target.plan.has("keystone"):
+        known["internal"] = {"keystone": target.plan.url("keystone")}
+    folder.write("views.json", views.collect(hands, workloads, prefix, known, folder.history()))
     verdict = conclude(folder)
     folder.write("verdict.json", verdict)
     loads.clean(120)
+    remove_database(hands, target, tell)
     if target.plan.has("nova"):
         forget(target, server, tell)
     return Outcome(folder.path, verdict)
@@ -170,12 +165,11 @@ def one(target: Target, scenario: Scenario, tell: Callable[[str], None], run_id:
 def looker(target: Target) -> Callable[[], tuple[str, str]]:
     """The cluster's status in two words. Nodes without power count: they are not well."""
 
-    async def ask() -> tuple[str, str]:
-        async with target.reached() as connectors:
-            seen = status(target.plan, await collect(connectors))
+    def ask() -> tuple[str, str]:
+        seen, _ = asyncio.run(look_at(target))
         return seen.code, seen.sentence
 
-    return lambda: asyncio.run(ask())
+    return ask
 
 
 def await_healthy(look: Callable[[], tuple[str, str]], tell: Callable[[str], None], seconds: float = 60.0) -> None:
@@ -217,6 +211,17 @@ def prepare_database(hands: Hands, target: Target, password: str) -> None:
         f"CREATE OR REPLACE USER {user} IDENTIFIED BY '{password}';\n"
         f"GRANT ALL ON {views.DATABASE}.* TO {user};\n",
     )
+
+
+def remove_database(hands: Hands, target: Target, tell: Callable[[str], None]) -> None:
+    members = target.plan.members_of("galera")
+    if not members:
+        return
+    statements = f"DROP USER IF EXISTS '{views.DATABASE}'@'%';\nDROP DATABASE IF EXISTS {views.DATABASE};\n"
+    try:
+        views.sql(hands, members[0].node, statements)
+    except OutlastError as error:
+        tell(f"the drill's database could not be removed: {error.message}")
 
 
 def orders_of(
@@ -373,8 +378,3 @@ def machine() -> Mapping[str, str]:
         "kernel": platform.release(),
         "processor": models[0].partition(":")[2].strip() if models else platform.machine(),
     }
-
-
-def open_faults(target: Target) -> int:
-    """Faults that were made and not yet taken back."""
-    return len(UndoJournal(home(target)).still_open())

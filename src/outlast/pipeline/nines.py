@@ -17,10 +17,9 @@ from outlast.predict.failure_rates import DEFAULT_RATES, OPERATOR_HOURS, REPAIR_
 from outlast.predict.nines import HOUR, Assumptions, Shape
 from outlast.predict.nines_outage import Sample, sample
 from outlast.predict.nines_report import Prediction, Question, predict
-from outlast.record.run import RunFolder, RunRecord
+from outlast.record.run import HOME, RunFolder, RunRecord
 from outlast.record.verdict import Verdict
 
-DRILLS = Path("/var/lib/outlast/drills")
 YEARS = 20_000
 SEED = 1
 MAJORITIES = ("galera", "rabbitmq", "zookeeper", "ovn")
@@ -64,7 +63,7 @@ class Wish:
     years: int = YEARS
     seed: int = SEED
     worst: float | None = None
-    drills: Path = field(default_factory=lambda: DRILLS)
+    drills: Path = field(default_factory=lambda: HOME)
 
 
 def nines(plan: Plan, wish: Wish) -> Nines:

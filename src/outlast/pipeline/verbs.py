@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 
 from outlast.errors import InputError
 from outlast.lab import ownership
@@ -13,7 +12,7 @@ from outlast.observe.collect import Answer, collect, events
 from outlast.observe.status import ClusterStatus, status
 from outlast.pipeline.budgets import keep_budgets
 from outlast.pipeline.bundles import bundles
-from outlast.pipeline.target import LABS, NOTE, Target
+from outlast.pipeline.target import NOTE, Target
 from outlast.pipeline.up import only_one
 from outlast.record.events import Event
 from outlast.rollout import secrets
@@ -90,8 +89,3 @@ def resolve(target: Target, wanted: str, answers: Mapping[str, Answer]) -> str:
         raise InputError("node.no-holder", "no node holds a VIP now; see: outlast status")
     known = ", ".join(node.name for node in target.plan.nodes)
     raise InputError("node.unknown", f"no node {wanted}; there are {known}, and vip-holder")
-
-
-def lab_homes() -> Path:
-    """Where the labs of this machine keep their state."""
-    return LABS

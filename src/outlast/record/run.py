@@ -50,9 +50,9 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Who had what at one moment, asked in the nodes' kernels and databases and not of their agents.
+    """Who had what at one moment, asked of the nodes' kernels and not of their agents.
 
-    holders: VIP name -> nodes that carry its address; writers: nodes that accept writes through the database VIP.
+    holders: VIP name -> nodes that carry its address; off: nodes without power.
     """
 
     at: float

@@ -215,7 +215,7 @@ def outlast(
     monkeypatch: pytest.MonkeyPatch, drills: Path, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
     """outlast nines WORDS… on the lab's example → exit status, standard output, standard error."""
-    monkeypatch.setattr(verb, "DRILLS", drills)
+    monkeypatch.setattr(verb, "HOME", drills)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "160")
 

@@ -15,7 +15,8 @@ from outlast.drill.faults.networks import controllers
 from outlast.drill.inventory import inventory
 from outlast.drill.targets import Facts
 from outlast.errors import OutlastError
-from outlast.node.guard import writers
+from outlast.node.guard import departed, writers
+from outlast.node.guard.admin import ask
 from outlast.node.guard.settings import Single
 from outlast.services.haproxy.service import ADMIN
 
@@ -163,21 +164,10 @@ def _writer(hands: Hands, on: frozenset[str], held: Mapping[str, tuple[str, ...]
                 path, backend = f"/proc/self/fd/{fd}", single.frontend.name
                 if chosen := writers.read_writers(path, [Single(backend, servers)]).get(backend):
                     return chosen
-                return first_up(_show_state(path, backend), servers)
+                return first_up(ask(path, f"{departed.COMMAND} {backend}").decode(errors="replace"), servers)
             finally:
                 os.close(fd)
     return ""
-
-
-def _show_state(path: str, backend: str) -> str:
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(_SECONDS)
-        sock.connect(path)
-        sock.sendall(f"show servers state {backend}\n".encode())
-        answer = b""
-        while part := sock.recv(4096):
-            answer += part
-    return answer.decode(errors="replace")
 
 
 def first_up(state: str, servers: tuple[str, ...]) -> str:
