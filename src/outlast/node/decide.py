@@ -129,6 +129,9 @@ def _running(view: MemberView, now: float) -> Action:
         return _step_action(view, step, now)
     if view.health.status != "ok":
         return _wait(name, view.health.code, view.health.sentence)
+    if direction is not None and direction.kind == "wait":
+        # The probes are faster than the rule's own eyes; a member that both do not see in the cluster is not there yet.
+        return _wait(name, direction.code, direction.sentence)
     return Action("none", name, "member.settled", f"{name} is well", final=True)
 
 

@@ -26,6 +26,9 @@ LOOK = 0.4
 """Seconds between two looks at the own member and at the peers while there is no primary component."""
 CALM = 2.0
 """The same for the own member while all is well; peers are not asked then."""
+MISSES = 2
+"""Questions in a row that a primary member may leave unanswered: one late answer on a busy node is no change of state.
+Its age grows meanwhile, so that nobody takes the old answer for a new one."""
 FIRST_PERMIT = disk.PERMITS / "galera"
 
 _KINDS = {
@@ -86,6 +89,7 @@ class GaleraRecovery:
         self.heard: dict[str, Heard] = {}
         self.looking: asyncio.Task[None] | None = None
         self.looked_at = 0.0
+        self.missed = 0
         self.permits = Permits(bundle.zookeeper, bundle.cluster, bundle.node)
 
     # --- eyes ----------------------------------------------------------------------------------------------------
@@ -97,7 +101,7 @@ class GaleraRecovery:
         elif running and self.own.state in ("down", "unknown"):
             # Nothing learned while it was down may be held against a member that has only just started.
             self._became(replace(self.own, state="joining", uuid="", seqno=-1))
-        self._look(running)
+        self._look(running, eager=view.health.status == "ok")
         step = recovery.next_step(self._view(running))
         if step.kind == recovery.NONE:
             return None
@@ -121,9 +125,11 @@ class GaleraRecovery:
     def fact(self) -> GaleraFact:
         return replace(self.own, age=time.monotonic() - self.own_at)
 
-    def _look(self, running: bool) -> None:
+    def _look(self, running: bool, eager: bool) -> None:
+        """`eager`: the probes say well; what we know of ourselves must not lag behind."""
         calm = self.own.state == "primary"
-        if self.looking or time.monotonic() - self.looked_at < (CALM if calm else LOOK):
+        pause = CALM if calm and not self.missed else 0.0 if eager and not calm else LOOK
+        if self.looking or time.monotonic() - self.looked_at < pause:
             return
         self.looking = asyncio.create_task(self._look_once(running, calm))
 
@@ -145,9 +151,13 @@ class GaleraRecovery:
         try:
             seen = await asyncio.to_thread(status, self.socket, 1.0)
         except OSError:
+            self.missed += 1
+            if self.own.state == "primary" and self.missed < MISSES:
+                return
             # It starts, receives a state, or hangs: its data may be changing, so no position counts.
             self._became(replace(stored, state="joining", uuid="", seqno=-1), at)
             return
+        self.missed = 0
         self._became(_from_status(stored, seen), at)
         whole = int(seen.get("wsrep_cluster_size", "0")) == len(self.order)
         if self.own.state == "primary" and whole and self.permits.held("galera"):

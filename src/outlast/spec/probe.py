@@ -9,6 +9,9 @@ from dataclasses import dataclass
 class Probe:
     """One question at application level. Times in seconds.
 
+    `program`: whom the answer speaks of, so that only that one is restarted where the answer stays bad; "": the member
+    as a whole, or its only program.
+
     kind      asks                                                           good answer
     http      GET http://address:port/path                                   one of `statuses`, `contains` in the body
     tcp       connect                                                        accepted
@@ -31,6 +34,7 @@ class Probe:
     argv: tuple[str, ...] = ()
     user: str = ""
     secret: str = ""
+    program: str = ""
     interval: float = 1.0
     timeout: float = 1.0
 

@@ -85,7 +85,7 @@ TABLE = {
         "none",
         "rule.pc-bootstrap",
     ),
-    "running, the rule says wait": (view(direction=direction("wait")), "none", "member.settled"),
+    "well, but the rule waits": (view(direction=direction("wait")), "none", "rule.wait"),
     "reload": (view(reloaded="stale"), "reload", "member.reload"),
     "reload failed": (view(reloaded="stale", attempts={"reload": JUST_FAILED}), "none", "action.backoff"),
     "nothing to reload with": (view(reloaded="stale", member=replace(MEMBER, reload=())), "none", "member.settled"),
@@ -126,7 +126,7 @@ def test_a_wait_says_for_what(case: str, words: str) -> None:
 
 def test_only_a_settled_member_is_final() -> None:
     finals = {case for case, (seen, _, _) in TABLE.items() if member_action(seen, NOW).final}
-    assert finals == {"all is well", "running, the rule says wait", "nothing to reload with"}
+    assert finals == {"all is well", "nothing to reload with"}
 
 
 def test_a_paused_node_does_nothing() -> None:

@@ -86,8 +86,25 @@ def rule(memo: Memo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> galera.
     monkeypatch.setattr(galera, "FIRST_PERMIT", tmp_path / "permit")
     for name in ("GRASTATE", "VIEW", "GVWSTATE", "DATA", "BOOTSTRAP", "RUN"):
         monkeypatch.setattr(facts, name, str(tmp_path / name))
-    monkeypatch.setattr(galera.GaleraRecovery, "_look", lambda self, running: None)
+    monkeypatch.setattr(galera.GaleraRecovery, "_look", lambda self, running, eager: None)
     return galera.GaleraRecovery(BUNDLE, MEMBER, memo)
+
+
+def test_one_late_answer_is_no_change_of_state(rule: galera.GaleraRecovery, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(socket: str, timeout: float) -> dict[str, str]:
+        raise OSError("timed out")
+
+    def look() -> GaleraFact:
+        asyncio.run(rule._look_at_own(True))
+        return rule.own
+
+    monkeypatch.setattr(galera, "status", lambda socket, timeout: SYNCED)
+    assert look().state == "primary"
+    seen = rule.own_at
+    monkeypatch.setattr(galera, "status", late)
+    assert look().state == "primary"
+    assert rule.own_at == seen, "and its age grows"
+    assert look().state == "joining"
 
 
 @pytest.mark.parametrize(
