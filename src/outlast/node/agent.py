@@ -9,26 +9,27 @@ import signal
 import threading
 import time
 import xmlrpc.client
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import msgspec
 
-from outlast.node import disk, hands
-from outlast.node.decide import Action, decide, next_step
+from outlast.node import disk, hands, repair
+from outlast.node.decide import Action, decide
+from outlast.node.ends import Ends
 from outlast.node.identity import boot_id, code_digest, held
 from outlast.node.prober import Prober
+from outlast.node.reader import Kept, Reader
 from outlast.node.recovery import Recovery, recoveries
 from outlast.node.serve import Server
 from outlast.node.supervisor import Supervisor
-from outlast.node.view import Asked, Attempt, MemberView, View, step_digest
+from outlast.node.view import Attempt, MemberView, View, step_digest
 from outlast.record import events
 from outlast.spec import bundle as bundles
 from outlast.spec import snapshot as snapshots
 from outlast.spec.bundle import Bundle, BundleMember
-from outlast.spec.probe import Health, Probe
 from outlast.spec.program import Step
-from outlast.spec.snapshot import MemberState, ProgramState, Snapshot
+from outlast.spec.snapshot import MemberState, Snapshot
 
 IDLE = 1.0
 """Seconds between two cycles when nothing changes."""
@@ -55,13 +56,8 @@ class Agent:
         self.memory_path = disk.HOME / "memory.json"
         self.boot_path = disk.RUN / "boot.json"
         self.memory_lock = threading.Lock()
-        self.memory = disk.load(self.memory_path)
-        self.boot_memory = disk.load(self.boot_path)
+        self.kept = Kept(disk.load(self.memory_path), disk.load(self.boot_path))
         self.journal: events.Journal | None = None
-        self.running: dict[str, str] = {}
-        self.attempts: dict[tuple[str, str], Attempt] = {}
-        self.stale: dict[str, tuple[str, ...]] = {}
-        self.stale_sections: dict[str, bool] = {}
         self.checked_at = 0.0
         self.bundle_stamp: tuple[int, int] = (0, 0)
         self.snapshot = Snapshot("", os.uname().nodename, "", self.code, boot_id(), 0, "no bundle yet")
@@ -69,6 +65,8 @@ class Agent:
         self.said: dict[str, str] = {}
         self.cycle = 0
         self.recoveries: Mapping[str, Recovery] = {}
+        self.reader: Reader | None = None
+        self.ends = Ends()
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -82,13 +80,13 @@ class Agent:
         while not stopping.is_set() and code_digest() == self.code:
             self.wake.clear()
             self._take_bundle()
-            if self.bundle is None:
+            if self.bundle is None or self.reader is None:
                 await self._pause(0.1)
                 continue
             if not listening:
                 await server.listen_tcp(self.bundle.agent_address, self.bundle.agent_port)
                 listening = True
-            await self._cycle(self.bundle)
+            await self._cycle(self.bundle, self.reader)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -108,11 +106,12 @@ class Agent:
         self.bundle_stamp = stamp
         self.journal = events.Journal(disk.EVENTS, self.bundle.node)
         self.checked_at = 0.0
-        self.attempts.clear()
+        self.kept.attempts.clear()
         self.recoveries = recoveries(self.bundle, self)
+        self.reader = Reader(self.bundle, self.prober, self.recoveries, self.kept)
         self._event("", "agent.bundle", f"took bundle {self.bundle.digest}")
 
-    async def _cycle(self, bundle: Bundle) -> None:
+    async def _cycle(self, bundle: Bundle, reader: Reader) -> None:
         self.cycle += 1
         try:
             states = await asyncio.to_thread(self.supervisor.states)
@@ -122,14 +121,17 @@ class Agent:
             await self._pause(0.5)
             return
         await self._check_files(bundle)
-        view = self._read(bundle, states)
+        for service, code, sentence in self.ends.seen(bundle.members, states):
+            self._event(service, code, sentence)
+        view = reader.read(states)
         actions = decide(view)
         todo = next((action for action in actions if action.kind != "none"), None)
         self._publish(bundle, view, actions, todo)
         if todo:
             await self._do(todo, view)
             return
-        settled = all(action.final for action in actions)
+        # Who has given one bad answer is asked again at once, although it still counts as well.
+        settled = all(action.final for action in actions) and not any(member.sick for member in view.members)
         # While twenty members start, some answer changes every few milliseconds: one cycle takes several together.
         await asyncio.sleep(GATHER)
         await self._pause((IDLE if settled else BUSY) - GATHER)
@@ -139,63 +141,14 @@ class Agent:
         if now - self.checked_at < RECHECK and self.checked_at:
             return
         for member in bundle.members:
-            self.stale[member.service] = await asyncio.to_thread(disk.stale, member.files)
-            self.stale_sections[member.service] = hands.stale_sections(member)
+            self.kept.stale[member.service] = await asyncio.to_thread(disk.stale, member.files)
+            self.kept.stale_sections[member.service] = hands.stale_sections(member)
         self.checked_at = now
-
-    # --- reading -------------------------------------------------------------------------------------------------
-
-    def _read(self, bundle: Bundle, states: Mapping[str, ProgramState]) -> View:
-        wanted: dict[Hashable, Probe] = {}
-        members = tuple(self._member(member, states, wanted) for member in bundle.members)
-        self.prober.refresh(wanted, {name: state.state for name, state in states.items()})
-        ours = {program.name for member in bundle.members for program in member.programs}
-        paused = disk.PAUSE.read_text().strip() if disk.PAUSE.exists() else ""
-        # One that is stopping is asked about again when it has stopped, instead of as fast as the agent can turn.
-        strangers = tuple(name for name, state in states.items() if name not in ours and state.state != "STOPPING")
-        return View(time.monotonic(), bundle.node, members, strangers, paused=paused)
-
-    def _member(
-        self, member: BundleMember, states: Mapping[str, ProgramState], wanted: dict[Hashable, Probe]
-    ) -> MemberView:
-        name = member.service
-        done = self.memory.steps | self.boot_memory.steps
-        view = MemberView(
-            member=member,
-            stale_files=self.stale.get(name, ()),
-            programs={program.name: states[program.name] for program in member.programs if program.name in states},
-            stale_sections=self.stale_sections.get(name, True),
-            started=self.memory.started.get(name, ""),
-            reloaded=self.memory.reloaded.get(name, ""),
-            needs=(),
-            step_needs=(),
-            health=Health("stopped", "member.stopped", f"{name} does not run"),
-            steps_done=done,
-            running=self.running.get(name, ""),
-            attempts={key: attempt for (service, key), attempt in self.attempts.items() if service == name},
-        )
-        needs: tuple[Asked, ...] = ()
-        if view.up:
-            keys = [(name, view.started, index) for index in range(len(member.probes))]
-            wanted.update(zip(keys, member.probes, strict=True))
-            view = replace(view, health=self.prober.health(name, keys))
-        else:
-            needs = self._ask(name, "needs", member.needs, wanted)
-        step = pending_step(view)
-        step_needs = self._ask(name, "step", step.needs if step else (), wanted)
-        recovery = self.recoveries.get(member.start)
-        direction = recovery.direction(view) if recovery else None
-        return replace(view, needs=needs, step_needs=step_needs, direction=direction)
-
-    def _ask(self, name: str, what: str, probes: tuple[Probe, ...], wanted: dict[Hashable, Probe]) -> tuple[Asked, ...]:
-        keys = [(name, what, probe) for probe in probes]
-        wanted.update(zip(keys, probes, strict=True))
-        return tuple(self.prober.asked(key) for key in keys)
 
     # --- doing ---------------------------------------------------------------------------------------------------
 
     async def _do(self, action: Action, view: View) -> None:
-        self._event(action.service, action.code, action.sentence)
+        self._event(action.service, action.code, action.sentence, action.evidence)
         if action.kind == "forget":
             for program in view.strangers:
                 await asyncio.to_thread(hands.forget, program, self.supervisor)
@@ -216,32 +169,42 @@ class Agent:
             self._failed(action.service, action.kind, str(error))
             self._event(action.service, "action.failed", f"{action.kind} of {action.service} failed: {error}")
             return
-        if action.kind != "start":
-            self.attempts.pop((action.service, action.kind), None)
+        if action.kind not in ("start", "repair"):
+            self.kept.attempts.pop((action.service, action.kind), None)
 
     def _quick_blocking(self, action: Action, view: MemberView) -> None:
         member = view.member
         name = member.service
         if action.kind == "files":
             hands.write_files(member, view.stale_files)
-            self.stale[name] = disk.stale(member.files)
+            self.kept.stale[name] = disk.stale(member.files)
         elif action.kind == "sections":
             hands.write_sections(member)
-            self.stale_sections[name] = hands.stale_sections(member)
+            self.kept.stale_sections[name] = hands.stale_sections(member)
         elif action.kind == "stop":
+            self.ends.expect(program.name for program in member.programs)
             hands.stop(view, self.supervisor)
+        elif action.kind == "repair":
+            self._kill(view, action.program)
         elif action.kind == "start":
             self.started(view)
         elif action.kind == "reload":
             hands.reload(member)
             self._remember(lambda memory: replace(memory, reloaded={**memory.reloaded, name: member.reload_digest}))
 
+    def _kill(self, view: MemberView, program: str) -> None:
+        """Supervisord starts it again, or its recovery rule does."""
+        self.ends.expect([program])
+        counted = (view.member.service, repair.key(program))
+        self.kept.attempts[counted] = repair.counted(self.kept.attempts.get(counted), time.monotonic())
+        hands.kill(view.programs[program].pid)
+
     def started(self, view: MemberView) -> None:
         """Starts the member's programs and remembers the digest they run with, before they do."""
         member = view.member
         hands.start(view, self.supervisor)
         name = member.service
-        self.attempts[(name, "start")] = self._attempt(name, "start")
+        self.kept.attempts[(name, "start")] = self._attempt(name, "start")
         self._remember(
             lambda memory: replace(
                 memory,
@@ -252,17 +215,17 @@ class Agent:
 
     def _attempt(self, service: str, key: str) -> Attempt:
         """Repeated starts count as failures until `FORGIVE` seconds pass: a crash loop slows down by itself."""
-        before = self.attempts.get((service, key))
+        before = self.kept.attempts.get((service, key))
         now = time.monotonic()
         again = before is not None and now - before.at < 30
         return Attempt(now, before.failures + 1 if again and before else 0)
 
     def _failed(self, service: str, key: str, reason: str) -> None:
-        before = self.attempts.get((service, key))
-        self.attempts[(service, key)] = Attempt(time.monotonic(), (before.failures if before else 0) + 1, reason)
+        before = self.kept.attempts.get((service, key))
+        self.kept.attempts[(service, key)] = Attempt(time.monotonic(), (before.failures if before else 0) + 1, reason)
 
     def _background(self, service: str, what: str, work: object) -> None:
-        self.running[service] = what
+        self.kept.running[service] = what
 
         async def supervised() -> None:
             try:
@@ -271,7 +234,7 @@ class Agent:
                 self._failed(service, what, str(error))
                 self._event(service, "step.failed", f"{what} failed: {error}")
             finally:
-                self.running.pop(service, None)
+                self.kept.running.pop(service, None)
                 self.wake.set()
 
         task = asyncio.create_task(supervised())
@@ -281,41 +244,41 @@ class Agent:
     async def _step(self, member: BundleMember, step: Step) -> None:
         begun = time.monotonic()
         await hands.run_step(step, member)
-        self.attempts.pop((member.service, step.name), None)
+        self.kept.attempts.pop((member.service, step.name), None)
         digest = step_digest(step)
         if step.every_boot:
-            self.boot_memory = self.boot_memory.with_step(digest)
-            disk.save(self.boot_path, self.boot_memory)
+            self.kept.boot_memory = self.kept.boot_memory.with_step(digest)
+            disk.save(self.boot_path, self.kept.boot_memory)
         else:
             self._remember(lambda memory: memory.with_step(digest))
         self._event(member.service, "step.done", f"{step.name} done in {time.monotonic() - begun:.1f} s")
 
     async def _recover(self, recovery: Recovery, action: Action, view: MemberView) -> None:
         await recovery.act(action.kind, view)
-        self.attempts.pop((action.service, action.kind), None)
+        self.kept.attempts.pop((action.service, action.kind), None)
 
     def _remember(self, change: Callable[[disk.Memory], disk.Memory]) -> None:
         # Actions run in threads: two changes at once must not lose one.
         with self.memory_lock:
-            self.memory = change(self.memory)
-            disk.save(self.memory_path, self.memory)
+            self.kept.memory = change(self.kept.memory)
+            disk.save(self.memory_path, self.kept.memory)
 
     def remember_view(self, members: tuple[str, ...], number: int) -> None:
         """The database's primary component, durably: recovery after a total loss depends on it."""
-        if (members, number) != (self.memory.view, self.memory.view_number):
+        if (members, number) != (self.kept.memory.view, self.kept.memory.view_number):
             self._remember(lambda memory: replace(memory, view=members, view_number=number))
 
     # --- telling -------------------------------------------------------------------------------------------------
 
-    def _event(self, service: str, code: str, sentence: str) -> None:
+    def _event(self, service: str, code: str, sentence: str, evidence: str = "") -> None:
         if self.journal:
-            self.journal.add(time.time(), service, code, sentence)
+            self.journal.add(time.time(), service, code, sentence, evidence)
 
     def _publish(self, bundle: Bundle, view: View, actions: tuple[Action, ...], todo: Action | None) -> None:
         by_service = {action.service: action for action in actions}
         members = []
         for member in view.members:
-            action = by_service.get(member.member.service) or Action("none", "", "agent.paused", view.paused)
+            action = by_service[member.member.service]
             self._say(member, action)
             members.append(_state(member, action))
         chosen = todo or next((action for action in actions if not action.final), None)
@@ -349,14 +312,6 @@ class Agent:
     def _answer_events(self, query: Mapping[str, str]) -> bytes:
         after = int(query.get("after", "0") or 0)
         return msgspec.json.encode(events.read(disk.EVENTS, after)[-int(query.get("last", "2000")) :])
-
-
-def pending_step(view: MemberView) -> Step | None:
-    """The step whose needs are worth asking: the one that `decide` would run next."""
-    step = next_step(view, view.member.prepare)
-    if step is None and view.up and view.started == view.member.restart_digest:
-        return next_step(view, view.member.setup)
-    return step
 
 
 def _state(member: MemberView, action: Action) -> MemberState:

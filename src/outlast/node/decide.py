@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from outlast.node.repair import next_repair
 from outlast.node.view import Attempt, Direction, MemberView, View, step_digest
 from outlast.spec.program import Step
 
@@ -18,7 +19,8 @@ FORGIVE = 120.0
 class Action:
     """One thing to do. `kind` none means that nothing is to be done or that something is waited for.
 
-    kind: none, files, step, sections, start, stop, reload, bootstrap, pc-bootstrap, position, permit, forget
+    kind: none, files, step, sections, start, stop, reload, repair, bootstrap, pc-bootstrap, position, permit, forget
+    `program`: which one a repair kills. `evidence`: what the decision rests on, for the event.
     """
 
     kind: str
@@ -27,6 +29,8 @@ class Action:
     sentence: str
     step: Step | None = None
     final: bool = False
+    program: str = ""
+    evidence: str = ""
 
 
 def decide(view: View) -> tuple[Action, ...]:
@@ -35,12 +39,19 @@ def decide(view: View) -> tuple[Action, ...]:
     The caller does the first that is not "none"; the rest tells what each member waits for.
     """
     if view.paused:
-        return (Action("none", "", "agent.paused", f"paused: {view.paused}"),)
+        return tuple(_held_back(member_action(member, view.now), view.paused) for member in view.members)
     strangers = tuple(
         Action("forget", "", "program.stranger", f"{name} is not in the bundle any more: removing it")
         for name in view.strangers
     )
     return strangers + tuple(member_action(member, view.now) for member in view.members)
+
+
+def _held_back(action: Action, reason: str) -> Action:
+    """What would be done is said and not done; who has nothing to do is still well, or waits as before."""
+    if action.kind == "none":
+        return action
+    return _wait(action.service, "agent.paused", f"paused ({reason}); would do: {action.sentence}")
 
 
 CHECK = "check"
@@ -113,6 +124,9 @@ def _directed(view: MemberView, direction: Direction, now: float) -> Action:
 
 def _running(view: MemberView, now: float) -> Action:
     name = view.member.service
+    repair = next_repair(view, now)
+    if repair and repair.due:
+        return Action("repair", name, repair.code, repair.sentence, program=repair.program, evidence=repair.evidence)
     if view.reloaded != view.member.reload_digest and view.member.reload:
         return Action("reload", name, "member.reload", f"reloading {name}: its configuration changed")
     direction = view.direction
@@ -127,6 +141,8 @@ def _running(view: MemberView, now: float) -> Action:
     # A step that names its own needs does not depend on the member: it may run while the member still starts.
     if step and (view.health.status == "ok" or step.needs):
         return _step_action(view, step, now)
+    if repair:
+        return _wait(name, repair.code, repair.sentence)
     if view.health.status != "ok":
         return _wait(name, view.health.code, view.health.sentence)
     if direction is not None and direction.kind == "wait":

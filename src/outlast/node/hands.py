@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import pwd
+import signal
 import subprocess
 from pathlib import Path
 
@@ -70,6 +71,13 @@ def stop(view: MemberView, supervisor: Supervisor) -> None:
     for program in sorted(view.member.programs, key=lambda item: -item.priority):
         if view.state(program.name) not in DOWN:
             supervisor.stop(program.name)
+
+
+def kill(pid: int) -> None:
+    """SIGKILL to a program's process group: who is hung takes no other word. A guard's child has a group of its own."""
+    if pid > 1:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def reload(member: BundleMember) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from outlast.node.probes import Answer, ask
-from outlast.node.view import Asked
+from outlast.node.view import Asked, Sickness
 from outlast.spec.probe import Health, Probe
 
 EAGER = 0.4
@@ -24,6 +24,9 @@ class Record:
 
     answer: Answer | None = None
     bad_in_a_row: int = 0
+    bad_since: float = 0.0
+    silent: bool = False
+    first_asked: float = 0.0
     ever_good: bool = False
     task: asyncio.Task[None] | None = None
 
@@ -52,6 +55,10 @@ class Prober:
             answer = await ask(probe, processes)
         finally:
             record.task = None
+        record.first_asked = record.first_asked or answer.at - answer.took
+        if not answer.good and record.bad_in_a_row == 0:
+            record.bad_since = answer.at - answer.took
+        record.silent = not answer.good and answer.took >= probe.timeout
         changed = record.answer is None or record.answer.good != answer.good
         record.answer = answer
         record.bad_in_a_row = 0 if answer.good else record.bad_in_a_row + 1
@@ -65,6 +72,21 @@ class Prober:
         if record is None or record.answer is None:
             return Asked(False, "")
         return Asked(record.answer.good, record.answer.sentence, record.answer.at)
+
+    def sick(self, programs: Mapping[Hashable, str]) -> tuple[Sickness, ...]:
+        """Programs whose probes (by key) answer badly now, the longest first; each by its worst probe."""
+        found: dict[str, Sickness] = {}
+        for key, program in programs.items():
+            record = self._records.get(key)
+            if record is None or record.answer is None or record.answer.good:
+                continue
+            since = record.bad_since if record.ever_good else record.first_asked
+            if program not in found or since < found[program].since:
+                words = record.answer.sentence
+                found[program] = Sickness(
+                    program, since, record.bad_in_a_row, words, record.silent, was_well=record.ever_good
+                )
+        return tuple(sorted(found.values(), key=lambda one: one.since))
 
     def health(self, service: str, keys: Iterable[Hashable]) -> Health:
         """One word for all probes of a member whose programs run."""

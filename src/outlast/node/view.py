@@ -31,6 +31,34 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Sickness:
+    """A program whose answers stay bad. Monotonic seconds.
+
+    since     when the first of the bad answers in a row was asked for
+    answers   how many there are
+    silent    it did not answer at all; False: it answers wrongly, or refuses
+    was_well  it answered well since it was started; False: it has not come up yet
+    busy      it used or waited for a processor meanwhile: slow, which is not hung
+    """
+
+    program: str
+    since: float
+    answers: int
+    sentence: str
+    silent: bool
+    was_well: bool = True
+    busy: bool = False
+
+
+@dataclass(frozen=True)
+class Others:
+    """The other members of a service as their agents see them: how many are well, of how many there are."""
+
+    well: int = 0
+    of: int = 0
+
+
+@dataclass(frozen=True)
 class MemberView:
     """One member: what the bundle wants and what is.
 
@@ -41,6 +69,9 @@ class MemberView:
     step_needs        answers to the needs of the next step not yet done
     running           name of the step or action that is under way for this member, or ""
     attempts          by step name, or "start"
+    repair_after      seconds of bad answers after which a program is restarted; 0: never
+    sick              programs whose answers stay bad, the longest first
+    others            of a member that needs a majority, while something of it is sick
     direction         for members with a recovery rule: what the rule says now, else None
     """
 
@@ -57,6 +88,9 @@ class MemberView:
     running: str = ""
     attempts: Mapping[str, Attempt] = field(default_factory=dict)
     direction: Direction | None = None
+    repair_after: float = 0.0
+    sick: tuple[Sickness, ...] = ()
+    others: Others = Others()
 
     @property
     def up(self) -> bool:

@@ -55,6 +55,7 @@ def bundle(plan: Plan, tree: NodeTree, secrets: Mapping[str, str], code: Code) -
         peers=_peers(plan, tree.node),
         zookeeper=_zookeeper(plan),
         vips=tuple(vip.address for vip in plan.vips.values() if tree.node in vip.priorities),
+        repair_after=plan.timing.repair_after,
     )
     return replace(value, digest=hashlib.sha256(encode(value)).hexdigest()[:16])
 
@@ -104,6 +105,7 @@ def _member(plan: Plan, member: RenderedMember, secrets: Mapping[str, str]) -> B
         reload_digest=_digest("reload", files, described),
         after=tuple(name for name in plan.specs[spec.service].after),
         facts=spec.facts,
+        quorum=plan.specs[spec.service].quorum,
     )
 
 

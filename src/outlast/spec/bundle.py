@@ -31,6 +31,7 @@ class BundleFile:
 class BundleMember:
     """A member as its agent sees it.
 
+    `quorum`: it needs a majority of its members, which the services of the bundle's peers tell.
     `restart_digest` changes whenever the programs must be restarted, `reload_digest` when a reload is enough.
     """
 
@@ -49,6 +50,7 @@ class BundleMember:
     reload_digest: str
     after: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
+    quorum: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ class Peer:
 
 @dataclass(frozen=True)
 class Bundle:
-    """Desired state of one node. `permits` are single-use (service names whose first bootstrap is allowed here)."""
+    """Desired state of one node.
+
+    `repair_after`: seconds of bad answers after which a program is killed and started again; 0: never.
+    """
 
     cluster: str
     node: str
@@ -76,6 +81,7 @@ class Bundle:
     zookeeper: tuple[str, ...]
     format: int = FORMAT
     vips: tuple[str, ...] = field(default=())
+    repair_after: float = 0.0
 
 
 def encode(bundle: Bundle) -> bytes:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 class Timing:
     """One profile. Figures of `classic` and `kolla` are those of the field's write-ups (PROVING, ANCHORS).
 
+    repair_after: how long a program's answers must be bad before the agent kills it; 0: it never does (those profiles
+    have no such agent). A hung API has left the balancers by then: one interval, two time-outs and a fast interval.
     restart_pause: how long an API that comes back leaves its port closed. Longer than the balancer needs to see that
     (one interval, one fast one), so that it is out before it listens again: uWSGI listens seconds before it can answer.
     """
@@ -40,6 +42,7 @@ class Timing:
     tcp_user_timeout: float = 5.0
     rpc_response_timeout: int = 30
     restart_pause: float = 1.5
+    repair_after: float = 2.5
 
 
 OUTLAST = Timing("outlast")
@@ -69,6 +72,7 @@ KOLLA = replace(
     tcp_user_timeout=0.0,
     rpc_response_timeout=60,
     restart_pause=0.0,
+    repair_after=0.0,
 )
 CLASSIC = replace(
     KOLLA,

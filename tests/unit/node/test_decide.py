@@ -130,9 +130,9 @@ def test_only_a_settled_member_is_final() -> None:
 
 
 def test_a_paused_node_does_nothing() -> None:
-    found = decide(View(NOW, "c1", (view(stale_files=("/a",)),), ("stranger",), paused="by me"))
-    assert [action.kind for action in found] == ["none"]
-    assert "by me" in found[0].sentence
+    found = decide(View(NOW, "c1", (view(stale_files=("/a",)), SETTLED), ("stranger",), paused="by me"))
+    assert [(action.kind, action.code) for action in found] == [("none", "agent.paused"), ("none", "member.settled")]
+    assert found[0].sentence == "paused (by me); would do: writing /a"
 
 
 def test_strangers_are_forgotten_and_members_keep_their_order() -> None:

@@ -176,3 +176,36 @@ def test_what_is_not_wanted_any_more_is_forgotten(world: World) -> None:
         assert world.health == "starting", "a late answer to a cancelled question"
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        ("", None),
+        ("g", None),
+        ("b", (1, 110.0, False)),
+        ("bb", (2, 110.0, False)),
+        ("gb", (1, 120.0, True)),
+        ("gbb", (2, 120.0, True)),
+        ("gbg", None),
+        ("gbgbbb", (3, 140.0, True)),
+    ],
+)
+def test_since_when_somebody_is_sick(world: World, answers: str, found: tuple[int, float, bool] | None) -> None:
+    async def go() -> None:
+        for answer in answers:
+            await world.cycle(answer == "g")
+
+    asyncio.run(go())
+    sick = world.prober.sick({KEY: "one"})
+    assert [(one.answers, one.since, one.was_well) for one in sick] == ([found] if found else [])
+    assert all((one.program, one.sentence, one.silent) == ("one", "refused", False) for one in sick)
+
+
+def test_silence_is_told_from_a_bad_answer(world: World) -> None:
+    async def silent(probe: Probe, processes: Mapping[str, str]) -> Answer:
+        return Answer(False, "no answer", world.now, probe.timeout)
+
+    prober.ask = silent  # the fixture's monkeypatch puts the real one back
+    asyncio.run(world.cycle(False))
+    assert [one.silent for one in world.prober.sick({KEY: "one"})] == [True]

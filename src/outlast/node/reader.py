@@ -1,0 +1,131 @@
+"""What the agent reads at the begin of a cycle: programs, answers, recovery rules, as one View. Waits for nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
+
+from outlast.node import disk
+from outlast.node.decide import next_step
+from outlast.node.peers import Peers
+from outlast.node.prober import Prober
+from outlast.node.recovery import Recovery
+from outlast.node.strain import Strain
+from outlast.node.view import Asked, Attempt, MemberView, View
+from outlast.spec.bundle import Bundle, BundleMember
+from outlast.spec.probe import Health, Probe
+from outlast.spec.program import Step
+from outlast.spec.snapshot import ProgramState
+
+
+@dataclass
+class Kept:
+    """What the agent keeps from one cycle to the next. `attempts` by service and name; the rest by service.
+
+    stale, stale_sections: files that differ from the bundle; running: the step or action that is under way.
+    """
+
+    memory: disk.Memory
+    boot_memory: disk.Memory
+    running: dict[str, str] = field(default_factory=dict)
+    attempts: dict[tuple[str, str], Attempt] = field(default_factory=dict)
+    stale: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    stale_sections: dict[str, bool] = field(default_factory=dict)
+
+
+class Reader:
+    """One per bundle."""
+
+    def __init__(self, bundle: Bundle, prober: Prober, recoveries: Mapping[str, Recovery], kept: Kept) -> None:
+        self.bundle = bundle
+        self.prober = prober
+        self.recoveries = recoveries
+        self.kept = kept
+        self.peers = Peers(bundle)
+        self.strain = Strain()
+
+    def read(self, states: Mapping[str, ProgramState]) -> View:
+        """The node now; questions that are due go out."""
+        wanted: dict[Hashable, Probe] = {}
+        members = self._strained(tuple(self._member(member, states, wanted) for member in self.bundle.members))
+        self.prober.refresh(wanted, {name: state.state for name, state in states.items()})
+        ours = {program.name for member in self.bundle.members for program in member.programs}
+        paused = disk.PAUSE.read_text().strip() if disk.PAUSE.exists() else ""
+        # One that is stopping is asked about again when it has stopped, instead of as fast as the agent can turn.
+        strangers = tuple(name for name, state in states.items() if name not in ours and state.state != "STOPPING")
+        return View(time.monotonic(), self.bundle.node, members, strangers, paused=paused)
+
+    def _member(
+        self, member: BundleMember, states: Mapping[str, ProgramState], wanted: dict[Hashable, Probe]
+    ) -> MemberView:
+        name, kept = member.service, self.kept
+        view = MemberView(
+            member=member,
+            stale_files=kept.stale.get(name, ()),
+            programs={program.name: states[program.name] for program in member.programs if program.name in states},
+            stale_sections=kept.stale_sections.get(name, True),
+            started=kept.memory.started.get(name, ""),
+            reloaded=kept.memory.reloaded.get(name, ""),
+            needs=(),
+            step_needs=(),
+            health=Health("stopped", "member.stopped", f"{name} does not run"),
+            steps_done=kept.memory.steps | kept.boot_memory.steps,
+            running=kept.running.get(name, ""),
+            attempts={key: attempt for (service, key), attempt in kept.attempts.items() if service == name},
+            repair_after=self.bundle.repair_after,
+        )
+        view = self._asked(view, wanted) if view.up else replace(view, needs=self._needs(view, wanted))
+        step = pending_step(view)
+        step_needs = self._ask(name, "step", step.needs if step else (), wanted)
+        recovery = self.recoveries.get(member.start)
+        direction = recovery.direction(view) if recovery else None
+        return replace(view, step_needs=step_needs, direction=direction)
+
+    def _asked(self, view: MemberView, wanted: dict[Hashable, Probe]) -> MemberView:
+        """With its health, with what is sick, and with what must be known before anything is done about that."""
+        member = view.member
+        keys: dict[Hashable, tuple[str, ...]] = {}
+        for index, probe in enumerate(member.probes):
+            names = speakers(member, probe)
+            # What a program said before it was started anew, by whomever, counts no more.
+            key = (member.service, view.started, index, tuple(view.programs[name].pid for name in names))
+            keys[key], wanted[key] = names, probe
+        view = replace(view, health=self.prober.health(member.service, keys))
+        sick = self.prober.sick({key: names[0] for key, names in keys.items() if len(names) == 1})
+        if not sick or not view.repair_after:
+            return view
+        others = self.peers.others(member.service) if member.quorum else view.others
+        return replace(view, sick=sick, needs=self._needs(view, wanted), others=others)
+
+    def _needs(self, view: MemberView, wanted: dict[Hashable, Probe]) -> tuple[Asked, ...]:
+        return self._ask(view.member.service, "needs", view.member.needs, wanted)
+
+    def _ask(self, name: str, what: str, probes: tuple[Probe, ...], wanted: dict[Hashable, Probe]) -> tuple[Asked, ...]:
+        keys = [(name, what, probe) for probe in probes]
+        wanted.update(zip(keys, probes, strict=True))
+        return tuple(self.prober.asked(key) for key in keys)
+
+    def _strained(self, members: tuple[MemberView, ...]) -> tuple[MemberView, ...]:
+        silent = {one.program: view.programs[one.program].pid for view in members for one in view.sick if one.silent}
+        busy = self.strain.busy(silent)
+        if not busy:
+            return members
+        return tuple(
+            replace(view, sick=tuple(replace(one, busy=one.program in busy) for one in view.sick)) for view in members
+        )
+
+
+def speakers(member: BundleMember, probe: Probe) -> tuple[str, ...]:
+    """The programs that a probe's answer speaks of."""
+    names = tuple(program.name for program in member.programs)
+    said = probe.path if probe.kind == "process" else probe.program
+    return (said,) if said in names else names
+
+
+def pending_step(view: MemberView) -> Step | None:
+    """The step whose needs are worth asking: the one that `decide` would run next."""
+    step = next_step(view, view.member.prepare)
+    if step is None and view.up and view.started == view.member.restart_digest:
+        return next_step(view, view.member.setup)
+    return step
