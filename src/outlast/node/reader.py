@@ -11,7 +11,7 @@ from outlast.node.decide import next_step
 from outlast.node.peers import Peers
 from outlast.node.prober import Prober
 from outlast.node.recovery import Recovery
-from outlast.node.strain import Strain
+from outlast.node.strain import IDLE, Strain
 from outlast.node.view import Asked, Attempt, MemberView, View
 from outlast.spec.bundle import Bundle, BundleMember
 from outlast.spec.probe import Health, Probe
@@ -108,11 +108,12 @@ class Reader:
 
     def _strained(self, members: tuple[MemberView, ...]) -> tuple[MemberView, ...]:
         silent = {one.program: view.programs[one.program].pid for view in members for one in view.sick if one.silent}
-        busy = self.strain.busy(silent)
-        if not busy:
+        seen = self.strain.look(silent)
+        if not seen:
             return members
         return tuple(
-            replace(view, sick=tuple(replace(one, busy=one.program in busy) for one in view.sick)) for view in members
+            replace(view, sick=tuple(replace(one, strain=seen.get(one.program, IDLE)) for one in view.sick))
+            for view in members
         )
 
 

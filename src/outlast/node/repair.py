@@ -15,8 +15,12 @@ from outlast.node.view import Attempt, MemberView, Sickness
 ANSWERS = 2
 """Bad answers in a row that are needed besides the time: one may be lost by chance."""
 
-BUSY_LIMIT = 15.0
-"""The same as `repair_after` for a program that uses the processor: it may still come to answer. A loop never does."""
+LIMITS = {"idle": 0.0, "busy": 15.0, "starved": 60.0}
+"""Seconds instead of `repair_after`, where that is shorter, by what the program does meanwhile. One that computes may
+still come to answer (a loop never does); on a node that is overloaded a restart costs more than it brings."""
+
+REAPED = 3.0
+"""Seconds within which supervisord has seen that a killed program is dead; what is known of it until then is old."""
 
 START_LIMIT = 180.0
 """For one that has not answered well since its start. Thrice what an API took here when three nodes booted at once."""
@@ -62,8 +66,10 @@ def _overdue(view: MemberView, sick: Sickness, now: float) -> bool:
         return plain and not view.member.quorum and now - sick.since >= START_LIMIT
     if not plain and not sick.silent:
         return False
-    limit = max(BUSY_LIMIT, view.repair_after) if sick.busy else view.repair_after
-    return sick.answers >= ANSWERS and now - sick.since >= limit
+    attempt = view.attempts.get(key(sick.program))
+    if attempt and attempt.at >= sick.since and now - attempt.at < REAPED:
+        return False
+    return sick.answers >= ANSWERS and now - sick.since >= max(LIMITS[sick.strain], view.repair_after)
 
 
 def _judge(view: MemberView, sick: Sickness, now: float) -> Repair:

@@ -1,4 +1,4 @@
-"""Whether a program that does not answer is at work: processor time it used or waited for, from /proc.
+"""Whether a program that does not answer is at work, or kept from it: processor time it used or waited for, from /proc.
 
 /proc/PID/task/*/schedstat: nanoseconds on a processor, nanoseconds of waiting for one, number of slices (Linux,
 Documentation/scheduler/sched-stats.rst).
@@ -13,7 +13,10 @@ from pathlib import Path
 
 PROC = Path("/proc")
 SHARE = 0.2
-"""Share of the time in which one of its threads ran or wanted to: above it the program is busy."""
+"""Share of the time in which one of its threads ran or wanted to: above it the program is at work."""
+
+IDLE, BUSY, STARVED = "idle", "busy", "starved"
+"""Does nothing; computes; would compute, but waits for a processor more than it has one."""
 
 
 def group(leader: int) -> tuple[int, ...]:
@@ -26,30 +29,33 @@ def group(leader: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def work(leader: int) -> float:
-    """Seconds that all threads of a program ran or waited for a processor, since they were started."""
-    total = 0
+def work(leader: int) -> tuple[float, float]:
+    """Seconds that all threads of a program ran, and waited for a processor, since they were started."""
+    ran = waited = 0
     for pid in group(leader):
         for path in PROC.glob(f"{pid}/task/*/schedstat"):
             with suppress(OSError, ValueError):
-                ran, waited, _ = path.read_text().split()
-                total += int(ran) + int(waited)
-    return total / 1e9
+                words = path.read_text().split()
+                ran, waited = ran + int(words[0]), waited + int(words[1])
+    return ran / 1e9, waited / 1e9
 
 
 class Strain:
     """Looks at sick programs only; remembers where each began."""
 
     def __init__(self) -> None:
-        self._first: dict[str, tuple[int, float, float]] = {}
+        self._first: dict[str, tuple[int, float, float, float]] = {}
 
-    def busy(self, pids: Mapping[str, int]) -> frozenset[str]:
-        """Which of these programs (by name, with their main process) were busy since they were first asked about."""
+    def look(self, pids: Mapping[str, int]) -> dict[str, str]:
+        """IDLE, BUSY or STARVED for each of these programs (with its main process), since it was first asked about."""
         self._first = {name: seen for name, seen in self._first.items() if pids.get(name) == seen[0]}
-        return frozenset(name for name, pid in pids.items() if pid and self._share(name, pid) > SHARE)
+        return {name: self._judge(name, pid) for name, pid in pids.items() if pid}
 
-    def _share(self, name: str, pid: int) -> float:
-        now, done = time.monotonic(), work(pid)
-        _, begun, before = self._first.setdefault(name, (pid, now, done))
+    def _judge(self, name: str, pid: int) -> str:
+        now, (ran, waited) = time.monotonic(), work(pid)
+        _, begun, ran_before, waited_before = self._first.setdefault(name, (pid, now, ran, waited))
+        ran, waited, took = ran - ran_before, waited - waited_before, now - begun
         # Of less than half a second nothing can be said; who has only just begun to be silent is not due yet either.
-        return (done - before) / (now - begun) if now - begun > 0.5 else 0.0
+        if took < 0.5 or ran + waited < SHARE * took:
+            return IDLE
+        return STARVED if waited > ran else BUSY

@@ -38,7 +38,7 @@ class Sickness:
     answers   how many there are
     silent    it did not answer at all; False: it answers wrongly, or refuses
     was_well  it answered well since it was started; False: it has not come up yet
-    busy      it used or waited for a processor meanwhile: slow, which is not hung
+    strain    idle, busy, or starved (node/strain.py): who is at work, or would be, is slow and not hung
     """
 
     program: str
@@ -47,7 +47,7 @@ class Sickness:
     sentence: str
     silent: bool
     was_well: bool = True
-    busy: bool = False
+    strain: str = "idle"
 
 
 @dataclass(frozen=True)

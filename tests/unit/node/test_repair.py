@@ -12,7 +12,7 @@ from member_views import DONE, MEMBER, NOW, SETTLED, any_view, view
 
 from outlast.node import repair
 from outlast.node.decide import member_action
-from outlast.node.repair import BUSY_LIMIT, FORGET, PAUSES, STAGGER, START_LIMIT, next_repair
+from outlast.node.repair import FORGET, LIMITS, PAUSES, REAPED, STAGGER, START_LIMIT, next_repair
 from outlast.node.view import Asked, Attempt, MemberView, Others, Sickness
 from outlast.spec.probe import Health
 
@@ -41,7 +41,9 @@ RULE = replace(MEMBER, start="galera", quorum=True)
 DUE = {
     "hung": (sick(), "program.hung"),
     "wrong": (sick(WRONG), "program.wrong"),
-    "busy, for too long": (sick(since(BUSY_LIMIT, busy=True)), "program.hung"),
+    "busy, for too long": (sick(since(LIMITS["busy"], strain="busy")), "program.hung"),
+    "starved, for far too long": (sick(since(LIMITS["starved"], strain="starved")), "program.hung"),
+    "killed, and still there": (sick(since(60), attempts=repaired(1, PAUSES[1])), "program.hung"),
     "never came up": (sick(since(START_LIMIT, was_well=False, silent=False)), "program.never-well"),
     "hung, the others are a majority": (sick(member=QUORUM, others=MOST), "program.hung"),
     "wrong, the others are a majority": (sick(WRONG, member=QUORUM, others=MOST), "program.wrong"),
@@ -58,13 +60,15 @@ NOT_DUE = {
         sick(since(10_000, WRONG), member=QUORUM, others=Others(1, 2)),
         "repair.no-majority",
     ),
-    "only just": (sick(attempts=repaired(1, 1.0)), "repair.backoff"),
+    "hung again": (sick(attempts=repaired(1, 4.0)), "repair.backoff"),
     "many times": (sick(attempts=repaired(50, PAUSES[-1] - 1)), "repair.backoff"),
 }
 NOTHING = {
     "not for long enough": sick(since(AFTER - 0.1)),
     "one bad answer": sick(replace(HUNG, answers=1)),
-    "busy": sick(replace(HUNG, busy=True)),
+    "busy": sick(replace(HUNG, strain="busy")),
+    "starved": sick(since(LIMITS["starved"] - 1, strain="starved")),
+    "killed just now": sick(since(4), attempts=repaired(1, REAPED - 0.1)),
     "still coming up": sick(since(START_LIMIT - 1, was_well=False)),
     "a cluster that comes up takes its time": sick(since(9999, was_well=False), member=QUORUM, others=MOST),
     "a wrong word of a database is for its own rule": sick(since(60, WRONG), member=RULE, others=MOST),
@@ -105,12 +109,14 @@ def test_one_that_may_goes_before_one_that_may_not() -> None:
     assert (found.program, found.due) == ("two", True)
 
 
-@given(any_view(), st.booleans(), st.floats(0, 400), st.integers(0, 9), st.booleans(), st.integers(0, 2))
+@given(
+    any_view(), st.booleans(), st.floats(0, 400), st.integers(0, 9), st.sampled_from(sorted(LIMITS)), st.integers(0, 2)
+)
 def test_nothing_is_killed_that_is_not_sick(
-    seen: MemberView, silent: bool, seconds: float, answers: int, busy: bool, well: int
+    seen: MemberView, silent: bool, seconds: float, answers: int, strain: str, well: int
 ) -> None:
     """Only a program that is sick for long enough, one at a time, and of a cluster only the odd one or a hung one."""
-    one = Sickness("two", NOW - seconds, answers, "no answer", silent=silent, busy=busy)
+    one = Sickness("two", NOW - seconds, answers, "no answer", silent=silent, strain=strain)
     for member in (seen.member, QUORUM):
         found = replace(seen, member=member, sick=(one,), repair_after=AFTER, others=Others(well, 2))
         action = member_action(found, NOW)
@@ -121,7 +127,7 @@ def test_nothing_is_killed_that_is_not_sick(
         assert answers >= 2
         assert all(need.good for need in found.needs)
         assert not member.quorum or well == 2 or silent
-        assert not (busy and seconds < BUSY_LIMIT)
+        assert seconds >= LIMITS[strain]
 
 
 @given(st.lists(st.floats(0.1, 90), min_size=1, max_size=200))

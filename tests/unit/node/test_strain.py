@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from outlast.node import strain
-from outlast.node.strain import Strain
+from outlast.node.strain import BUSY, IDLE, STARVED, Strain
 
 LOOP = "while True: pass"
 
@@ -32,16 +32,25 @@ def running(code: str) -> Iterator[int]:
 def becomes_busy(pid: int) -> bool:
     watch, end = Strain(), time.monotonic() + 20
     while time.monotonic() < end:
-        if watch.busy({"it": pid}):
+        if watch.look({"it": pid})["it"] in (BUSY, STARVED):
             return True
     return False
 
 
-def busy_a_second_later(pid: int, monkeypatch: pytest.MonkeyPatch) -> bool:
+def a_second_later(pid: int, monkeypatch: pytest.MonkeyPatch) -> str:
     watch, now = Strain(), time.monotonic()
-    assert not watch.busy({"it": pid}), "nothing is known at the first look"
+    assert watch.look({"it": pid}) == {"it": IDLE}, "nothing is known at the first look"
     monkeypatch.setattr(strain.time, "monotonic", lambda: now + 1.0)
-    return bool(watch.busy({"it": pid}))
+    return watch.look({"it": pid})["it"]
+
+
+@pytest.mark.parametrize(
+    ("ran", "waited", "found"), [(0.1, 0.05, IDLE), (0.3, 0.1, BUSY), (0.1, 0.2, STARVED), (0.5, 0.6, STARVED)]
+)
+def test_at_work_or_kept_from_it(monkeypatch: pytest.MonkeyPatch, ran: float, waited: float, found: str) -> None:
+    seen = iter([(5.0, 7.0), (5.0 + ran, 7.0 + waited)])
+    monkeypatch.setattr(strain, "work", lambda leader: next(seen))
+    assert a_second_later(1, monkeypatch) == found
 
 
 def test_one_that_computes_is_busy() -> None:
@@ -59,9 +68,9 @@ def test_one_that_is_stopped_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
         os.kill(pid, signal.SIGSTOP)
         # Until the kernel has it: a process that still runs for a moment would be measured.
         os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
-        assert not busy_a_second_later(pid, monkeypatch)
+        assert a_second_later(pid, monkeypatch) == IDLE
 
 
 def test_who_is_gone_is_not_busy() -> None:
-    assert strain.work(2**22 + 1) == 0
-    assert Strain().busy({"it": 0}) == frozenset()
+    assert strain.work(2**22 + 1) == (0, 0)
+    assert Strain().look({"it": 0}) == {}
