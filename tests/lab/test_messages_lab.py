@@ -105,6 +105,35 @@ def test_a_killed_cache_and_zookeeper_are_back(messages: Cluster) -> None:
     until(lambda: modes(messages) == ["follower", "follower", "leader"], 20, lambda: modes(messages))
 
 
+@pytest.mark.parametrize("program", ["memcached", "zookeeper", "rabbitmq"])
+def test_a_hung_program_is_killed_and_is_back(messages: Cluster, program: str) -> None:
+    """SIGSTOP of the whole process group: it keeps its sockets and answers nobody."""
+    pid, _ = messages.programs()["s2", program]
+    wall, begun = time.time(), time.monotonic()
+    messages.inside("s2", "kill", "-STOP", "--", f"-{_group(messages, pid)}")
+    until(lambda: messages.programs().get(("s2", program), (pid, 0))[0] not in (pid, 0), 30, "a new process")
+    print(f"hung {program}: another process after {time.monotonic() - begun:.1f} s")
+    messages.await_settled(60)
+    told = [event for event in messages.events("s2", program, after=wall - 1) if event.code == "program.hung"]
+    assert len(told) == 1, "said once, and not again for what the dead process had said"
+    assert told[0].evidence
+    others = {event.node for event in messages.events("", program, after=wall - 1) if event.code == "program.hung"}
+    assert others == {"s2"}, "only the faulty member is touched"
+
+
+def test_a_broker_without_its_data_joins_as_a_new_one(messages: Cluster) -> None:
+    """Under its old name it would form a cluster of its own, and take the others' users and queues with it."""
+    confirmed = broker(messages, "publish", "s1", "whole", 50)
+    pid, _ = messages.programs()["s2", "rabbitmq"]
+    messages.inside("s2", "sh", "-c", f"kill -9 -{_group(messages, pid)}; rm -rf /var/lib/rabbitmq/mnesia", check=False)
+    begun = time.monotonic()
+    until(lambda: messages.programs().get(("s2", "rabbitmq"), (pid, 0))[0] != pid, 20, "a new process")
+    messages.await_settled(90)
+    until(lambda: [running_brokers(messages, node) for node in NODES] == [3, 3, 3], 60, "three brokers", poll=1.0)
+    print(f"a broker without data is a member again after {time.monotonic() - begun:.1f} s")
+    assert broker(messages, "fetch", "s2", "whole") == confirmed
+
+
 def test_confirmed_messages_outlive_a_total_power_loss(messages: Cluster) -> None:
     confirmed = broker(messages, "publish", "s2", "kept", 200)
     assert len(confirmed) == 200

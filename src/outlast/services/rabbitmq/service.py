@@ -65,7 +65,12 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             File("/etc/rabbitmq/enabled_plugins", Text("[].\n")),
             File(f"{HOME}/.erlang.cookie", Text(f"{cookie}"), 0o400, ACCOUNT, ACCOUNT),
             File(CHECK, Template("rabbitmq", "rabbitmq-check.sh.j2", {"config": CONFIG}), 0o755, on_change="none"),
-            File(START, Template("rabbitmq", "rabbitmq-start.sh.j2", {"home": HOME}), 0o755, on_change="none"),
+            File(
+                START,
+                Template("rabbitmq", "rabbitmq-start.sh.j2", {"home": HOME, "peers": _peers(plan, member)}),
+                0o755,
+                on_change="none",
+            ),
         ),
         prepare=(_check(plan, address),),
         programs=(_program(plan, member),),
@@ -81,6 +86,10 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             ),
         ),
     )
+
+
+def _peers(plan: Plan, member: Member) -> list[str]:
+    return [f"rabbit@{other.node}" for other in plan.members_of("rabbitmq") if other.node != member.node]
 
 
 def _config(plan: Plan, address: str) -> dict[str, Scalar | tuple[str, ...]]:
@@ -102,6 +111,10 @@ def _config(plan: Plan, address: str) -> dict[str, Scalar | tuple[str, ...]]:
         "raft.adaptive_failure_detector.poll_interval": round(plan.timing.broker_poll * 1000),
         "heartbeat": plan.timing.amqp_heartbeat,
         "default_queue_type": "quorum",
+        # A member that came back as a new one (its data were gone) gets its share of every queue again.
+        "quorum_queue.continuous_membership_reconciliation.enabled": "true",
+        "quorum_queue.continuous_membership_reconciliation.auto_remove": "true",
+        "quorum_queue.continuous_membership_reconciliation.target_group_size": min(3, len(plan.members_of("rabbitmq"))),
         # Made once, when the cluster is formed, instead of guest.
         "default_user": USER,
         "default_pass": str(SecretRef("rabbitmq/openstack")),
