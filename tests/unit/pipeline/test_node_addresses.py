@@ -78,6 +78,7 @@ OTHERS: Mapping[tuple[str, str, str], str] = {
     ("nova-compute", "needs", "amqp"): PEERS["rabbitmq"],
     ("rabbitmq", "/etc/rabbitmq/rabbitmq.conf", r"\[\] cluster_formation.classic_config.nodes.\d+"): PEERS["rabbitmq"],
     ("rabbitmq", "env", "rabbitmq RABBITMQ_NODENAME"): PEERS["rabbitmq"],
+    ("rabbitmq", "/usr/local/lib/outlast/rabbitmq-start", r'peers=".*"'): PEERS["rabbitmq"],
     ("swift", "/etc/swift/rsyncd.conf", "[] hosts allow"): PEERS["swift"],
     ("swift", "stdin", "rings"): PEERS["swift"],
     ("haproxy", "/etc/haproxy/haproxy.cfg", r"  server \S+ \S+ check .*"): PEERS["balancer"],
