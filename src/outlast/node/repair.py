@@ -23,7 +23,11 @@ REAPED = 3.0
 """Seconds within which supervisord has seen that a killed program is dead; what is known of it until then is old."""
 
 START_LIMIT = 180.0
-"""For one that has not answered well since its start. Thrice what an API took here when three nodes booted at once."""
+"""For one that has not answered well since its start and does nothing. Thrice what an API took here when three nodes
+booted at once."""
+
+SLOW_START_LIMIT = 900.0
+"""The same for one that is at work, or kept from it: where loading takes long, loading again takes as long."""
 
 PAUSES = (0.0, 5.0, 15.0, 30.0, 60.0)
 """Seconds between the n-th repair of a program and the next; the last goes on for ever."""
@@ -63,7 +67,8 @@ def _overdue(view: MemberView, sick: Sickness, now: float) -> bool:
     plain = view.member.start == "plain"
     if not sick.was_well:
         # Recovery rules and members that wait for each other know better how long a start may take.
-        return plain and not view.member.quorum and now - sick.since >= START_LIMIT
+        limit = START_LIMIT if sick.strain == "idle" else SLOW_START_LIMIT
+        return plain and not view.member.quorum and now - sick.since >= limit
     if not plain and not sick.silent:
         return False
     attempt = view.attempts.get(key(sick.program))

@@ -69,6 +69,7 @@ NOTHING = {
     "busy": sick(replace(HUNG, strain="busy")),
     "starved": sick(since(LIMITS["starved"] - 1, strain="starved")),
     "killed just now": sick(since(4), attempts=repaired(1, REAPED - 0.1)),
+    "coming up, and at work": sick(since(START_LIMIT + 1, was_well=False, strain="busy")),
     "still coming up": sick(since(START_LIMIT - 1, was_well=False)),
     "a cluster that comes up takes its time": sick(since(9999, was_well=False), member=QUORUM, others=MOST),
     "a wrong word of a database is for its own rule": sick(since(60, WRONG), member=RULE, others=MOST),
