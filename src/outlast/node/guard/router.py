@@ -22,6 +22,8 @@ from outlast.node.guard.process import Child, Pulse, adopt, children_of, prefer,
 from outlast.node.guard.settings import Instance, RouterSettings, read_router
 
 PUBLISH_EVERY = 1.0
+PASSING = ("MASTER_RX_LOWER_PRI", "MASTER_PRIORITY", "BACKUP_PRIORITY")
+"""Written while the state stays what it was, the first at every advert of another master."""
 STOPPED, ENDED = ("T", "t"), ("", "Z", "X")
 _LINE = re.compile(r'INSTANCE "([^"]+)" ([A-Z_]+)')
 
@@ -112,6 +114,8 @@ class RouterGuard:
         whole, newline, self._text = self._text.rpartition("\n")
         now = round(time.time(), 3)
         for name, state in parse_fifo(whole + newline):
+            if state in PASSING:
+                continue
             self.instances[name] = {"state": state, "since": now}
             self.journal.event("vrrp-state", f"instance {name} is {state}", instance=name, state=state)
         self._publish()
