@@ -42,6 +42,7 @@ SPEC = ServiceSpec(
     options=(
         Option("unicast", False, "send adverts to each peer, where the network drops multicast"),
         Option("rt_priority", 10, "real-time priority of the VRRP process; 0: none", minimum=0, maximum=99),
+        Option("fencing", True, "give up VIPs that need a network on which most controllers answer no ICMP echo"),
         Option("garp_refresh", 5, "seconds between gratuitous ARPs of a VIP's holder; 0: none", minimum=0, maximum=300),
     ),
     after=("haproxy",),
@@ -120,13 +121,15 @@ def quorum_networks(plan: Plan, node: str) -> Mapping[str, Mapping[str, str]]:
     """Other voters' addresses by node, for each network on which the node must hear most of them.
 
     Those of the VIPs that it may hold, and control-data, which leads to all servers. Networks that share an interface
-    are one. Empty where the profile has no such thing; fewer than three voters have no majority worth the name.
+    are one. Empty where profile or operator switched it off; fewer than three voters have no majority worth the name.
     """
     found: dict[str, Mapping[str, str]] = {}
+    if not plan.timing.network_silence or not plan.option("keepalived", "fencing"):
+        return found
     interfaces: set[str] = set()
     for role in (*(vip.network for vip in held(plan, node)), CONTROL_DATA):
         network = plan.networks.get(role)
-        if not plan.timing.network_silence or not network or network.interface in interfaces:
+        if not network or network.interface in interfaces:
             continue
         interfaces.add(network.interface)
         voters = {

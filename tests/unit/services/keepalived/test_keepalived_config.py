@@ -122,12 +122,13 @@ def test_networks_that_share_an_interface_are_one(tmp_path: Path) -> None:
     [
         sample(KOLLA),
         sample(CLASSIC),
+        sample(keepalived={"fencing": False}),
         replace(sample(), nodes=sample().nodes[:2]),
         replace(sample(), nodes=(*sample().nodes[:2], replace(sample().nodes[2], roles=("compute",)))),
     ],
-    ids=["kolla", "classic", "two", "two-and-a-compute"],
+    ids=["kolla", "classic", "switched-off", "two", "two-and-a-compute"],
 )
-def test_without_three_voters_or_in_an_old_profile_nothing_is_fenced(tmp_path: Path, plan: Plan) -> None:
+def test_without_three_voters_or_where_it_is_switched_off_nothing_is_fenced(tmp_path: Path, plan: Plan) -> None:
     settings = guard(tmp_path, plan)
     assert settings.networks == () and not any(item.networks for item in settings.instances)
     assert "track_file network" not in files(plan, "keepalived")[CONFIG]
