@@ -65,11 +65,12 @@ def switch(lab: GuardLab, text: str) -> None:
 
 @contextmanager
 def dropping(lab: GuardLab, node: GuardNode, way: str) -> Iterator[float]:
-    """The switch drops what comes from the node (out), or goes to it (in). Its carrier stays."""
+    """The switch drops what comes from the node (out), or goes to it (in). Its carrier stays. Just before it does."""
     head = "add table bridge f\nadd chain bridge f c { type filter hook forward priority 0; policy accept; }\n"
+    at = time.monotonic()
     switch(lab, head + "".join(f'add rule bridge f c {name} "p-{node.name}" drop\n' for name in WAYS[way]))
     try:
-        yield time.monotonic()
+        yield at
     finally:
         switch(lab, "add table bridge f\ndelete table bridge f\n")
 
