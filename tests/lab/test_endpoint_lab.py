@@ -12,13 +12,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from fence_watch import Owners
+from fence_watch import owners as owning
 from labs import NETWORKS, SUPERVISOR, VIPS, Cluster, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
 NODES = ("s1", "s2", "s3")
 CLIENT = "x1"
-VIP = "10.61.0.250"
+VIP, EXTERNAL_VIP = "10.61.0.250", "10.60.0.250"
 BODY = f"""{NETWORKS}{VIPS}
 services: [haproxy, keepalived, galera]
 nodes:
@@ -77,6 +79,26 @@ def watching(cluster: Cluster, *nodes: str) -> Iterator[dict[str, list[str]]]:
         yield {node: stack.enter_context(cluster.following(node, *PYTHON, "watch", VIP)) for node in nodes}
 
 
+@contextmanager
+def frozen(cluster: Cluster) -> Iterator[None]:
+    """Every agent and every supervisor stands still while the block lasts."""
+    agents = {node: cluster.agent(node) for node in NODES}
+    # A node's first process is deaf to signals from inside the node.
+    supervisors = [pid for node in NODES if (pid := cluster.target.lab.pid1(node))]
+    try:
+        for node, pid in agents.items():
+            cluster.inside(node, "kill", "-STOP", str(pid))
+        for pid in supervisors:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+        assert [Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[0] for pid in supervisors] == ["T"] * 3
+    finally:
+        for pid in supervisors:
+            os.kill(pid, signal.SIGCONT)
+        for node, pid in agents.items():
+            cluster.inside(node, "kill", "-CONT", str(pid))
+
+
 def failed(lines: list[str]) -> list[Connect]:
     return [one for one in parsed(lines) if one.outcome != "ok"]
 
@@ -101,7 +123,7 @@ def owners(spans: dict[str, list[str]]) -> list[str]:
 def test_exactly_one_node_holds_the_vip(endpoint: Cluster) -> None:
     assert endpoint.unsettled() == []
     assert len(endpoint.holders(VIP)) == 1
-    assert len(endpoint.holders("10.60.0.250")) == 1
+    assert len(endpoint.holders(EXTERNAL_VIP)) == 1
 
 
 def test_the_holder_loses_power(endpoint: Cluster) -> None:
@@ -130,6 +152,55 @@ def test_the_holder_loses_power(endpoint: Cluster) -> None:
     assert endpoint.holders(VIP) == new
 
 
+def test_a_silent_management_network_takes_the_external_vip_away(endpoint: Cluster) -> None:
+    """The carrier stays. The internal VIP does not need that network, and stays where it is."""
+    [lost], inner = endpoint.holders(EXTERNAL_VIP), endpoint.holders(VIP)
+    with cut_off(endpoint, lost, "mgmt", EXTERNAL_VIP) as at:
+        assert endpoint.holders(VIP) == inner
+        until(lambda: any("on management" in one for one in endpoint.unsettled()), 10, endpoint.unsettled)
+    took = endpoint.await_settled(60)
+    print(f"well again {took:.1f} s after the management network was")
+    told = [one for one in endpoint.events(lost, "keepalived", at) if one.code.startswith("guard-")]
+    assert [one.code for one in told if one.code in ("guard-cut-off", "guard-joined")] == [
+        "guard-cut-off",
+        "guard-joined",
+    ]
+    assert len(endpoint.holders(EXTERNAL_VIP)) == 1 and endpoint.holders(VIP) == inner
+
+
+def test_a_silent_control_data_network_takes_both_vips_away_without_any_agent(endpoint: Cluster) -> None:
+    """No agent and no supervisor takes part: they are frozen."""
+    [lost] = endpoint.holders(VIP)
+    with frozen(endpoint), cut_off(endpoint, lost, "ctl", VIP):
+        until(lambda: lost not in endpoint.holders(EXTERNAL_VIP), 3, "the external VIP needs control-data too")
+    took = endpoint.await_settled(60)
+    print(f"well again {took:.1f} s after the control-data network was")
+    assert len(endpoint.holders(VIP)) == 1 == len(endpoint.holders(EXTERNAL_VIP))
+
+
+@contextmanager
+def cut_off(cluster: Cluster, node: str, interface: str, vip: str) -> Iterator[float]:
+    """Nothing passes on one of a node's networks while the block lasts; its VIP leaves at once. The wall time."""
+    lab, wall = cluster.target.lab, time.time()
+    processes = {name: pid for name in NODES if (pid := lab.pid1(name))}
+    with owning(vip, processes) as seen:
+        try:
+            at = time.monotonic()
+            lab.drop(node, interface, True)
+            until(lambda: elsewhere(seen, node), 6, lambda: f"{seen.changes} after {at}", 0.02)
+            print(f"{interface} silent: {vip} left {node} after {seen.left(node, at):.2f} s")
+            assert seen.left(node, at) <= 2.0
+            yield wall
+            assert elsewhere(seen, node) and seen.moves(at) == 1
+        finally:
+            lab.drop(node, interface, False)
+
+
+def elsewhere(seen: Owners, node: str) -> bool:
+    """Whether exactly one node has the address, and not this one."""
+    return len(seen.holders()) == 1 and not seen.now[node]
+
+
 def test_a_killed_agent_is_not_noticed(endpoint: Cluster) -> None:
     before = endpoint.programs()
     with connecting(endpoint) as lines:
@@ -144,23 +215,10 @@ def test_a_killed_agent_is_not_noticed(endpoint: Cluster) -> None:
 
 def test_a_frozen_agent_is_not_noticed(endpoint: Cluster) -> None:
     """All of them, and the supervisors too: no client needs either."""
-    agents = {node: endpoint.agent(node) for node in NODES}
-    # A node's first process is deaf to signals from inside the node.
-    supervisors = [pid for node in NODES if (pid := endpoint.target.lab.pid1(node))]
     held = endpoint.holders(VIP)
     with connecting(endpoint) as lines:
-        try:
-            for node, pid in agents.items():
-                endpoint.inside(node, "kill", "-STOP", str(pid))
-            for pid in supervisors:
-                os.kill(pid, signal.SIGSTOP)
+        with frozen(endpoint):
             pass_seconds(lines, 6)
-            assert [Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[0] for pid in supervisors] == ["T"] * 3
-        finally:
-            for pid in supervisors:
-                os.kill(pid, signal.SIGCONT)
-            for node, pid in agents.items():
-                endpoint.inside(node, "kill", "-CONT", str(pid))
         endpoint.await_settled(30)
     assert failed(lines) == []
     assert endpoint.holders(VIP) == held

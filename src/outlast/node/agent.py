@@ -17,6 +17,7 @@ import msgspec
 from outlast.node import disk, hands, repair
 from outlast.node.decide import Action, decide
 from outlast.node.ends import Ends
+from outlast.node.guard_events import GuardEvents
 from outlast.node.identity import boot_id, code_digest, held
 from outlast.node.prober import Prober
 from outlast.node.reader import Kept, Reader
@@ -58,6 +59,7 @@ class Agent:
         self.memory_lock = threading.Lock()
         self.kept = Kept(disk.load(self.memory_path), disk.load(self.boot_path))
         self.journal: events.Journal | None = None
+        self.guards = GuardEvents()
         self.checked_at = 0.0
         self.bundle_stamp: tuple[int, int] = (0, 0)
         self.snapshot = Snapshot("", os.uname().nodename, "", self.code, boot_id(), 0, "no bundle yet")
@@ -121,6 +123,7 @@ class Agent:
             await self._pause(0.5)
             return
         await self._check_files(bundle)
+        self._tell_guards()
         for service, code, sentence in self.ends.seen(bundle.members, states):
             self._event(service, code, sentence)
         view = reader.read(states)
@@ -273,6 +276,11 @@ class Agent:
     def _event(self, service: str, code: str, sentence: str, evidence: str = "") -> None:
         if self.journal:
             self.journal.add(time.time(), service, code, sentence, evidence)
+
+    def _tell_guards(self) -> None:
+        if journal := self.journal:
+            for told in self.guards.news():
+                journal.add(told.at, told.service, told.code, told.sentence, told.evidence)
 
     def _publish(self, bundle: Bundle, view: View, actions: tuple[Action, ...], todo: Action | None) -> None:
         by_service = {action.service: action for action in actions}

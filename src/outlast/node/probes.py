@@ -123,6 +123,14 @@ async def _ovsdb(probe: Probe) -> str:
     return await _line(probe, request, (b'"connected":true',))
 
 
+async def _guard(probe: Probe) -> str:
+    with open(probe.path, encoding="utf-8") as stream:
+        networks = json.load(stream).get("networks", {})
+    if cut := [str(found.get("sentence")) for found in networks.values() if found.get("cut")]:
+        raise Bad("; ".join(cut))
+    return f"not fenced on {', '.join(networks)}" if networks else "fences nothing"
+
+
 async def _command(probe: Probe) -> str:
     process = await asyncio.create_subprocess_exec(
         *probe.argv,
@@ -228,6 +236,7 @@ _KINDS: Mapping[str, Callable[[Probe], Awaitable[str]]] = {
     "memcached": _memcached,
     "ovsdb": _ovsdb,
     "command": _command,
+    "guard": _guard,
     "sql": _blocking(_sql),
     "wsrep": _blocking(_wsrep),
     "amqp": _blocking(_amqp),

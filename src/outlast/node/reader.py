@@ -118,7 +118,9 @@ class Reader:
 
 
 def speakers(member: BundleMember, probe: Probe) -> tuple[str, ...]:
-    """The programs that a probe's answer speaks of."""
+    """The programs that a probe's answer speaks of; none where it speaks of the network, which no restart mends."""
+    if probe.kind == "guard":
+        return ()
     names = tuple(program.name for program in member.programs)
     said = probe.path if probe.kind == "process" else probe.program
     return (said,) if said in names else names

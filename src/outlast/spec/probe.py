@@ -23,6 +23,7 @@ class Probe:
     ovsdb     the server at address:port about its database `contains`       connected (its cluster has a majority)
     command   argv                                                           exit 0 (and `contains` in its output)
     process   `path` names a program                                         supervisord says RUNNING
+    guard     what the guard of Keepalived last wrote into `path`            no network on which it hears no majority
     """
 
     kind: str

@@ -13,6 +13,8 @@ class Timing:
     have no such agent). A hung API has left the balancers by then: one interval, two time-outs and a fast interval.
     restart_pause: how long an API that comes back leaves its port closed. Longer than the balancer needs to see that
     (one interval, one fast one), so that it is out before it listens again: uWSGI listens seconds before it can answer.
+    network_silence: how long an endpoint node may hear no majority of the controllers on a network before it gives up
+    the VIPs that need it; 0: for ever.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Timing:
     rpc_response_timeout: int = 30
     restart_pause: float = 1.5
     repair_after: float = 2.5
+    network_silence: float = 1.0
 
 
 OUTLAST = Timing("outlast")
@@ -73,6 +76,7 @@ KOLLA = replace(
     rpc_response_timeout=60,
     restart_pause=0.0,
     repair_after=0.0,
+    network_silence=0.0,
 )
 CLASSIC = replace(
     KOLLA,

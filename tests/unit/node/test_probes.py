@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -237,3 +238,21 @@ def test_hung_questions_do_not_take_the_agents_threads(monkeypatch: pytest.Monke
         assert asyncio.run(go()) < LIMIT
     finally:
         release.set()
+
+
+@pytest.mark.parametrize(
+    ("state", "good", "word"),
+    [
+        ('{"networks": {"management": {"cut": false}}}', True, "not fenced on management"),
+        ('{"networks": {"m": {"cut": true, "sentence": "c2 silent"}, "c": {"cut": false}}}', False, "c2 silent"),
+        ('{"child_pid": 5}', True, "fences nothing"),
+        ('{"netw', False, ""),
+        (None, False, "No such file"),
+    ],
+)
+def test_guard(tmp_path: Path, state: str | None, good: bool, word: str) -> None:
+    path = tmp_path / "keepalived.json"
+    if state is not None:
+        path.write_text(state)
+    answer = asyncio.run(ask(Probe("guard", path=str(path)), {}))
+    assert answer.good is good and word in answer.sentence

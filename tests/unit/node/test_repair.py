@@ -12,9 +12,10 @@ from member_views import DONE, MEMBER, NOW, SETTLED, any_view, view
 
 from outlast.node import repair
 from outlast.node.decide import member_action
+from outlast.node.reader import speakers
 from outlast.node.repair import FORGET, LIMITS, PAUSES, REAPED, STAGGER, START_LIMIT, next_repair
 from outlast.node.view import Asked, Attempt, MemberView, Others, Sickness
-from outlast.spec.probe import Health
+from outlast.spec.probe import Health, Probe
 
 AFTER = 2.5
 HUNG = Sickness("one", NOW - 3, 3, "no answer within 1 s", silent=True)
@@ -159,3 +160,10 @@ def test_never_all_at_once() -> None:
 def test_a_member_that_is_not_converged_is_not_repaired_but_converged() -> None:
     assert member_action(sick(stale_files=("/a",)), NOW).kind == "files"
     assert member_action(sick(steps_done=DONE, started="old"), NOW).kind == "stop"
+
+
+def test_a_fenced_node_is_ill_but_its_keepalived_is_not_to_blame() -> None:
+    assert speakers(MEMBER, Probe("guard", path="/run/state.json")) == ()
+    assert speakers(MEMBER, Probe("process", path="one")) == ("one",)
+    assert speakers(MEMBER, Probe("http", program="two")) == ("two",)
+    assert speakers(MEMBER, Probe("http")) == ("one", "two")

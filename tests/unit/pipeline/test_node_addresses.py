@@ -61,6 +61,7 @@ OWN: Mapping[tuple[str, str, str], str] = {
     ("swift", "/etc/swift/rsyncd.conf", "[] address"): LISTENS,
     ("zookeeper", "/etc/outlast/zookeeper/zoo.cfg", "[] clientPortAddress"): LISTENS,
     ("keepalived", "/etc/keepalived/keepalived.conf", r"  unicast_src_ip [\d.]+"): LISTENS,
+    ("keepalived", "/etc/outlast/guard-keepalived.json", r' +"address": .*'): "it asks from its own address",
     (".*", "probes", ".*"): "the agent asks its own members, past the balancer",
 }
 
@@ -83,6 +84,7 @@ OTHERS: Mapping[tuple[str, str, str], str] = {
     ("swift", "stdin", "rings"): PEERS["swift"],
     ("haproxy", "/etc/haproxy/haproxy.cfg", r"  server \S+ \S+ check .*"): PEERS["balancer"],
     ("keepalived", "/etc/keepalived/keepalived.conf", r"    [\d.]+"): "VRRP speaks to its peers",
+    ("keepalived", "/etc/outlast/guard-keepalived.json", r' +"\S+": "[\d.]+",?'): "whose majority a node must hear",
 }
 
 

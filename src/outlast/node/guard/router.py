@@ -14,6 +14,7 @@ from typing import Any
 from outlast.errors import OutlastError
 from outlast.node.guard.check import check_router
 from outlast.node.guard.decide import Action, RouterView, router_action, router_limits
+from outlast.node.guard.fence import Fence
 from outlast.node.guard.journal import Journal
 from outlast.node.guard.loop import Loop, favour
 from outlast.node.guard.netlink import remove_address
@@ -21,6 +22,8 @@ from outlast.node.guard.process import Child, Pulse, adopt, children_of, prefer,
 from outlast.node.guard.settings import Instance, RouterSettings, read_router
 
 PUBLISH_EVERY = 1.0
+PASSING = ("MASTER_RX_LOWER_PRI", "MASTER_PRIORITY", "BACKUP_PRIORITY")
+"""Written while the state stays what it was, the first at every advert of another master."""
 STOPPED, ENDED = ("T", "t"), ("", "Z", "X")
 _LINE = re.compile(r'INSTANCE "([^"]+)" ([A-Z_]+)')
 
@@ -36,6 +39,8 @@ class RouterGuard:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.settings: RouterSettings = read_router(path)
+        # By way of the link `code`, which a roll-out turns over: then this leads elsewhere.
+        self.code = os.path.realpath(__file__)
         self.limits = router_limits(self.settings.advert)
         self.journal = Journal(Path(self.settings.state), self.settings.name)
         self.loop = Loop()
@@ -47,7 +52,8 @@ class RouterGuard:
         self.instances: dict[str, dict[str, object]] = {}
         self.starts = self.reloads = 0
         self.reason = self.reload_sentence = ""
-        self.reload_ok = True
+        self.reload_ok, self.outdated = True, False
+        self.fence = Fence(self.journal, self.settings.networks, self.settings.quorum)
         self._published = 0.0
         self._fifo = -1
         self._text = ""
@@ -59,13 +65,27 @@ class RouterGuard:
         self._begin()
         while not self._told_to_stop():
             self._act(router_action(self._look(), self.limits))
+            self._fenced()
             if time.monotonic() - self._published > PUBLISH_EVERY:
                 self._publish()
             late = self.loop.turn(self.limits.tick if self.view.alive else min(self.limits.tick, 0.02))
             if late > 2 * self.limits.tick:
                 self._set(still=0)
+            if self.outdated:
+                self.journal.event("guard-replaced", "new code is here: the next guard takes over")
+                return 0
         self._stop()
         return 0
+
+    def _fenced(self) -> None:
+        """Keepalived follows the track files by itself; where it did not, its addresses go first and then itself."""
+        if self.fence.turn():
+            self._publish()
+        lost = frozenset(self.fence.overdue())
+        late = tuple(item for item in self.settings.instances if lost & set(item.networks))
+        if self._remove_addresses(late) and self.child:
+            self.journal.event("guard-kill", "keepalived did not give up its addresses: killing it")
+            self._ended("keepalived did not give up its addresses")
 
     def _begin(self) -> None:
         last = self.journal.last()
@@ -94,6 +114,8 @@ class RouterGuard:
         whole, newline, self._text = self._text.rpartition("\n")
         now = round(time.time(), 3)
         for name, state in parse_fifo(whole + newline):
+            if state in PASSING:
+                continue
             self.instances[name] = {"state": state, "since": now}
             self.journal.event("vrrp-state", f"instance {name} is {state}", instance=name, state=state)
         self._publish()
@@ -196,7 +218,9 @@ class RouterGuard:
         }
         self.journal.event("guard-died", self.reason)
 
-    def _remove_addresses(self, instances: tuple[Instance, ...]) -> None:
+    def _remove_addresses(self, instances: tuple[Instance, ...]) -> int:
+        """Take them off the node; how many were still there."""
+        count = 0
         for item in instances:
             try:
                 removed = remove_address(item.address, item.prefix, item.interface)
@@ -204,7 +228,9 @@ class RouterGuard:
                 self.journal.event("guard-address", str(error))
                 continue
             if removed:
+                count += 1
                 self.journal.event("guard-address", f"removed {item.address} from {item.interface}")
+        return count
 
     def _publish(self) -> None:
         self._published = time.monotonic()
@@ -213,7 +239,7 @@ class RouterGuard:
             "child_pid": child.pid if child else None, "child_born": child.born if child else None,
             "starts": self.starts, "reloads": self.reloads, "reload_ok": self.reload_ok,
             "reload_sentence": self.reload_sentence, "reason": self.reason, "serving": child is not None,
-            "instances": self.instances,
+            "instances": self.instances, "networks": self.fence.published(),
         })  # fmt: skip
 
     def _told_to_stop(self) -> bool:
@@ -222,6 +248,8 @@ class RouterGuard:
             return True
         if signal.SIGHUP in told:
             self._reload()
+            # The supervisor starts a guard again that left; it adopts Keepalived, whose addresses stay.
+            self.outdated = self.reload_ok and os.path.realpath(__file__) != self.code
         return False
 
     def _reload(self) -> None:
@@ -242,6 +270,7 @@ class RouterGuard:
             return "; ".join(complaints)
         gone = tuple(item for item in self.settings.instances if item not in settings.instances)
         self.settings, self.limits = settings, router_limits(settings.advert)
+        self.fence.adopt(settings.networks, settings.quorum)
         kept = {item.name for item in settings.instances}
         self.instances = {name: seen for name, seen in self.instances.items() if name in kept}
         if self.child:

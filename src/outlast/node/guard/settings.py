@@ -10,6 +10,7 @@ from typing import Any
 
 from outlast.errors import InputError
 from outlast.node.guard.decide import Limits
+from outlast.node.guard.quorum import QuorumLimits
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,32 @@ class BalancerSettings:
 
 @dataclass(frozen=True)
 class Instance:
-    """A VRRP instance with its virtual address."""
+    """A VRRP instance with its virtual address, and the networks without which this node may not hold it."""
 
     name: str
     address: str
     prefix: int
     interface: str
+    networks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network on which the node must hear most controllers: `peers` are the others, as (name, address)."""
+
+    name: str
+    interface: str
+    address: str
+    peers: tuple[tuple[str, str], ...]
+    track: str
 
 
 @dataclass(frozen=True)
 class RouterSettings:
-    """Everything the guard of Keepalived needs. `advert` in seconds; `rt_priority` 0: no real-time scheduling."""
+    """Everything the guard of Keepalived needs. `advert` in seconds; `rt_priority` 0: no real-time scheduling.
+
+    `networks`: where the node is fenced when it hears no majority for `quorum.limit` seconds.
+    """
 
     name: str
     binary: str
@@ -77,6 +93,8 @@ class RouterSettings:
     advert: float
     rt_priority: int
     stop_seconds: float
+    networks: tuple[Network, ...] = ()
+    quorum: QuorumLimits = QuorumLimits(limit=0.0)
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -107,7 +125,18 @@ def read_router(path: Path) -> RouterSettings:
     """Settings of Keepalived's guard. Raises InputError when the file is missing, no JSON, or lacks a field."""
     raw = dict(_read(path))
     try:
-        raw["instances"] = tuple(Instance(**item) for item in raw["instances"])
-        return RouterSettings(**raw)
-    except (KeyError, TypeError) as error:
+        raw["instances"] = tuple(_instance(item) for item in raw["instances"])
+        raw["networks"] = tuple(_network(item) for item in raw.get("networks", ()))
+        raw["quorum"] = QuorumLimits(**raw.get("quorum", {"limit": 0.0}))
+        return RouterSettings(**{key: value for key, value in raw.items() if key in RouterSettings.__annotations__})
+    except (AttributeError, KeyError, TypeError) as error:
         raise InputError("guard-settings", f"{path}: {error}") from error
+
+
+def _instance(item: Mapping[str, Any]) -> Instance:
+    return Instance(**{**item, "networks": tuple(item.get("networks", ()))})
+
+
+def _network(item: Mapping[str, Any]) -> Network:
+    peers = tuple(sorted((str(name), str(where)) for name, where in item["peers"].items()))
+    return Network(**{**item, "peers": peers})

@@ -25,6 +25,12 @@ TRACK, STATE, FIFO, RUN = (
     "/run/outlast/vrrp.fifo",
     "/run/keepalived",
 )
+VOTERS = frozenset({"endpoint", "service"})
+"""Roles of the nodes whose majority a node must hear: what serves clients, and what serves them."""
+ROUND = 0.2
+"""Seconds between two questions to each of them."""
+GENERATION = "2"
+"""Of the guard: one that runs with older code would refuse the settings of this one, so it is started again."""
 
 SPEC = ServiceSpec(
     name="keepalived",
@@ -36,6 +42,7 @@ SPEC = ServiceSpec(
     options=(
         Option("unicast", False, "send adverts to each peer, where the network drops multicast"),
         Option("rt_priority", 10, "real-time priority of the VRRP process; 0: none", minimum=0, maximum=99),
+        Option("fencing", True, "give up VIPs that need a network on which most controllers answer no ICMP echo"),
         Option("garp_refresh", 5, "seconds between gratuitous ARPs of a VIP's holder; 0: none", minimum=0, maximum=300),
     ),
     after=("haproxy",),
@@ -55,10 +62,10 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             File(GUARD_CONFIG, Text(guard), on_change="reload"),
         ),
         directories=tuple(Directory(path) for path in (RUN, "/run/outlast/track", STATE)),
-        programs=(Program("keepalived", GUARD, stop_seconds=10, priority=20),),
+        programs=(Program("keepalived", GUARD, env=(("OUTLAST_GUARD", GENERATION),), stop_seconds=10, priority=20),),
         # The digest makes the step run again for every new configuration.
         prepare=(Step("check", (*GUARD, "--check"), env=(("OUTLAST_CONFIGURATION", digest),)),),
-        probes=(Probe("process", path="keepalived"),),
+        probes=(Probe("process", path="keepalived"), Probe("guard", path=f"{STATE}/keepalived.json")),
         reload=(*GUARD, "--reload"),
         facts=(("guard", f"{STATE}/keepalived.json"), ("track", TRACK)),
     )
@@ -79,6 +86,7 @@ def variables(plan: Plan, node: str) -> dict[str, object]:
         "track": TRACK,
         "garp_refresh": plan.option("keepalived", "garp_refresh"),
         "instances": [_instance(plan, vip, node) for vip in held(plan, node)],
+        "networks": [(name, network_track(name)) for name in quorum_networks(plan, node)],
     }
 
 
@@ -94,6 +102,7 @@ def _instance(plan: Plan, vip: PlannedVip, node: str) -> Mapping[str, object]:
         "source": plan.address(node, vip.network),
         "peers": [plan.address(peer, vip.network) for peer in vip.priorities if peer != node] if unicast else [],
         "track": _track(plan, vip),
+        "networks": _needed(plan, vip, node),
     }
 
 
@@ -101,6 +110,40 @@ def _track(plan: Plan, vip: PlannedVip) -> list[str]:
     """Interfaces that a holder needs besides the VIP's own (tracked anyway): control-data leads to all servers."""
     network = plan.networks.get(CONTROL_DATA)
     return [network.interface] if network and network.interface != vip.interface else []
+
+
+def network_track(name: str) -> str:
+    """The file by which the guard says that the node is cut off on a network."""
+    return f"/run/outlast/track/network-{name}"
+
+
+def quorum_networks(plan: Plan, node: str) -> Mapping[str, Mapping[str, str]]:
+    """Other voters' addresses by node, for each network on which the node must hear most of them.
+
+    Those of the VIPs that it may hold, and control-data, which leads to all servers. Networks that share an interface
+    are one. Empty where profile or operator switched it off; fewer than three voters have no majority worth the name.
+    """
+    found: dict[str, Mapping[str, str]] = {}
+    if not plan.timing.network_silence or not plan.option("keepalived", "fencing"):
+        return found
+    interfaces: set[str] = set()
+    for role in (*(vip.network for vip in held(plan, node)), CONTROL_DATA):
+        network = plan.networks.get(role)
+        if not network or network.interface in interfaces:
+            continue
+        interfaces.add(network.interface)
+        voters = {
+            one.name: one.addresses[role] for one in plan.nodes if VOTERS & set(one.roles) and role in one.addresses
+        }
+        if len(voters) > 2 and voters.pop(node, ""):
+            found[role] = voters
+    return found
+
+
+def _needed(plan: Plan, vip: PlannedVip, node: str) -> list[str]:
+    """Networks without whose majority the node may not hold a VIP: the same whose carrier it needs."""
+    interfaces = {vip.interface, *_track(plan, vip)}
+    return [name for name in quorum_networks(plan, node) if plan.networks[name].interface in interfaces]
 
 
 def guard_settings(plan: Plan, node: str) -> str:
@@ -113,9 +156,26 @@ def guard_settings(plan: Plan, node: str) -> str:
         "state": STATE,
         "run": RUN,
         "instances": [
-            {"name": vip.name, "address": vip.address, "prefix": vip.prefix, "interface": vip.interface}
+            {
+                "name": vip.name,
+                "address": vip.address,
+                "prefix": vip.prefix,
+                "interface": vip.interface,
+                "networks": _needed(plan, vip, node),
+            }
             for vip in held(plan, node)
         ],
+        "networks": [
+            {
+                "name": name,
+                "interface": plan.networks[name].interface,
+                "address": plan.address(node, name),
+                "peers": peers,
+                "track": network_track(name),
+            }
+            for name, peers in quorum_networks(plan, node).items()
+        ],
+        "quorum": {"interval": ROUND, "limit": plan.timing.network_silence},
         "advert": plan.timing.vrrp_advert,
         "rt_priority": plan.option("keepalived", "rt_priority"),
         "stop_seconds": 3.0,

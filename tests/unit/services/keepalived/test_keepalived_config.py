@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from endpoint_plan import files, overridden, sample
 
-from outlast.node.guard.settings import Instance, read_router
+from outlast.node.guard.quorum import QuorumLimits
+from outlast.node.guard.settings import Instance, Network, RouterSettings, read_router
+from outlast.plan.plan import Plan
 from outlast.services.keepalived.service import CONFIG, GUARD_CONFIG
-from outlast.spec.timing import KOLLA
+from outlast.spec.timing import CLASSIC, KOLLA
 
 
 def block(config: str, heading: str) -> list[str]:
@@ -77,4 +83,67 @@ def test_raw_settings_and_guard(tmp_path: Path) -> None:
     assert block(rendered[CONFIG], "vrrp_instance internal")[-1] == "advert_int 2"
     (tmp_path / "guard.json").write_text(rendered[GUARD_CONFIG])
     settings = read_router(tmp_path / "guard.json")
-    assert settings.instances[1] == Instance("internal", "10.21.0.250", 24, "ctl") and settings.advert == 0.1
+    assert settings.instances[1] == Instance("internal", "10.21.0.250", 24, "ctl", ("control-data",))
+    assert settings.advert == 0.1
+
+
+def test_the_guard_knows_whose_majority_each_vip_needs(tmp_path: Path) -> None:
+    settings = guard(tmp_path, sample(), "c2")
+    assert settings.networks == (
+        Network(
+            "management", "mgmt", "10.20.0.12", (("c1", "10.20.0.11"), ("c3", "10.20.0.13")),
+            "/run/outlast/track/network-management",
+        ),
+        Network(
+            "control-data", "ctl", "10.21.0.12", (("c1", "10.21.0.11"), ("c3", "10.21.0.13")),
+            "/run/outlast/track/network-control-data",
+        ),
+    )  # fmt: skip
+    assert settings.quorum == QuorumLimits(limit=1.0)
+    assert settings.instances[0].networks == ("management", "control-data")
+    config = files(sample(), "keepalived", "c2")[CONFIG]
+    external, internal = block(config, "vrrp_instance external"), block(config, "vrrp_instance internal")
+    assert external[-4:] == ["haproxy", "network-management", "network-control-data", "}"]
+    assert internal[-3:] == ["haproxy", "network-control-data", "}"]
+    lines = block(config, "track_file network-management")
+    assert lines == ["file /run/outlast/track/network-management", "weight 0", "init_file 0"]
+
+
+def test_networks_that_share_an_interface_are_one(tmp_path: Path) -> None:
+    plan = sample()
+    shared = {**plan.networks, "control-data": replace(plan.networks["management"], role="control-data")}
+    settings = guard(tmp_path, replace(plan, networks=shared))
+    assert [network.name for network in settings.networks] == ["management"]
+    assert settings.instances[0].networks == ("management",)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        sample(KOLLA),
+        sample(CLASSIC),
+        sample(keepalived={"fencing": False}),
+        replace(sample(), nodes=sample().nodes[:2]),
+        replace(sample(), nodes=(*sample().nodes[:2], replace(sample().nodes[2], roles=("compute",)))),
+    ],
+    ids=["kolla", "classic", "switched-off", "two", "two-and-a-compute"],
+)
+def test_without_three_voters_or_where_it_is_switched_off_nothing_is_fenced(tmp_path: Path, plan: Plan) -> None:
+    settings = guard(tmp_path, plan)
+    assert settings.networks == () and not any(item.networks for item in settings.instances)
+    assert "track_file network" not in files(plan, "keepalived")[CONFIG]
+
+
+def test_settings_of_another_code_are_read(tmp_path: Path) -> None:
+    """Newer ones say more, older ones less."""
+    raw = json.loads(files(sample(), "keepalived")[GUARD_CONFIG])
+    older = {key: value for key, value in raw.items() if key not in ("networks", "quorum")}
+    older["instances"] = [{k: v for k, v in item.items() if k != "networks"} for item in raw["instances"]]
+    (tmp_path / "guard.json").write_text(json.dumps({**older, "news": 1}))
+    settings = read_router(tmp_path / "guard.json")
+    assert settings.networks == () and settings.quorum.limit == 0.0
+
+
+def guard(folder: Path, plan: Plan, node: str = "c1") -> RouterSettings:
+    (folder / "guard.json").write_text(files(plan, "keepalived", node)[GUARD_CONFIG])
+    return read_router(folder / "guard.json")
