@@ -155,9 +155,13 @@ def test_the_holder_loses_power(endpoint: Cluster) -> None:
 def test_a_silent_management_network_takes_the_external_vip_away(endpoint: Cluster) -> None:
     """The carrier stays. The internal VIP does not need that network, and stays where it is."""
     [lost], inner = endpoint.holders(EXTERNAL_VIP), endpoint.holders(VIP)
+    before = endpoint.programs()
     with cut_off(endpoint, lost, "mgmt", EXTERNAL_VIP) as at:
         assert endpoint.holders(VIP) == inner
         until(lambda: any("on management" in one for one in endpoint.unsettled()), 10, endpoint.unsettled)
+        # Longer than the agent waits before it kills a program whose answers stay bad.
+        time.sleep(5)
+    assert endpoint.programs() == before
     took = endpoint.await_settled(60)
     print(f"well again {took:.1f} s after the management network was")
     told = [one for one in endpoint.events(lost, "keepalived", at) if one.code.startswith("guard-")]
