@@ -148,7 +148,7 @@ class Agent:
     def _read(self, bundle: Bundle, states: Mapping[str, ProgramState]) -> View:
         wanted: dict[Hashable, Probe] = {}
         members = tuple(self._member(member, states, wanted) for member in bundle.members)
-        self.prober.refresh(wanted, {name: state.state for name, state in states.items()})
+        self.prober.refresh(wanted, states)
         ours = {program.name for member in bundle.members for program in member.programs}
         paused = disk.PAUSE.read_text().strip() if disk.PAUSE.exists() else ""
         # One that is stopping is asked about again when it has stopped, instead of as fast as the agent can turn.
