@@ -58,7 +58,11 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         programs=(Program("keepalived", GUARD, stop_seconds=10, priority=20),),
         # The digest makes the step run again for every new configuration.
         prepare=(Step("check", (*GUARD, "--check"), env=(("OUTLAST_CONFIGURATION", digest),)),),
-        probes=(Probe("process", path="keepalived"),),
+        probes=(
+            Probe("process", path="keepalived"),
+            # Of the guard, which watches keepalived itself.
+            Probe("pulse", path="main", program="keepalived", interval=3.0, timeout=3.0),
+        ),
         reload=(*GUARD, "--reload"),
         facts=(("guard", f"{STATE}/keepalived.json"), ("track", TRACK)),
     )
