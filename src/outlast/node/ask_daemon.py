@@ -22,7 +22,7 @@ async def unixctl(probe: Probe) -> str:
         result = str(answer.get("result") or "").strip()
         if probe.contains not in result:
             raise Bad(f"{command} without {probe.contains!r}: {result[:80]}")
-        return result[:80] or "answered"
+        return result.partition("\n")[0][:80] or "answered"
     finally:
         writer.close()
 
