@@ -101,7 +101,14 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         probes=(
             Probe("wsrep", path=SOCKET, program="galera"),
             # Whatever it says of the database, it has answered.
-            Probe("http", address, plan.port("galera", "check"), statuses=(200, 503), program="galera-responder"),
+            Probe(
+                "http",
+                address,
+                plan.port("galera", "check"),
+                statuses=(200, 503),
+                program="galera-responder",
+                interval=2.0,
+            ),
         ),
         start="galera",
         facts=(

@@ -62,7 +62,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         ),
         probes=(
             *(
-                Probe("ovsdb", address, plan.port("ovn", db), contains=name, program=f"ovn-{db}")
+                Probe("ovsdb", address, plan.port("ovn", db), contains=name, program=f"ovn-{db}", interval=2.0)
                 for db, name in NAMES.items()
             ),
             Probe(
