@@ -283,7 +283,7 @@ def test_hung_questions_do_not_take_the_agents_threads(monkeypatch: pytest.Monke
         release.set()
 
 
-def unixctl(answer: bytes, contains: str = "") -> tuple[Answer, list[bytes]]:
+def unixctl(folder: Path, answer: bytes, contains: str = "") -> tuple[Answer, list[bytes]]:
     """A daemon's control socket that answers so; also what it was asked."""
     heard: list[bytes] = []
 
@@ -304,7 +304,7 @@ def unixctl(answer: bytes, contains: str = "") -> tuple[Answer, list[bytes]]:
                 await writer.wait_closed()
             through.set()
 
-        path = f"/tmp/outlast-test-{os.getpid()}.ctl"  # a unix socket's name is short, pytest's folders are not
+        path = str(folder / "x.ctl")
         server = await asyncio.start_unix_server(connected, path)
         try:
             answered = await ask(Probe("unixctl", path=path, argv=("status",), contains=contains, timeout=LIMIT), {})
@@ -312,7 +312,6 @@ def unixctl(answer: bytes, contains: str = "") -> tuple[Answer, list[bytes]]:
             return answered
         finally:
             server.close()
-            Path(path).unlink(missing_ok=True)
 
     return asyncio.run(go()), heard
 
@@ -328,13 +327,13 @@ def unixctl(answer: bytes, contains: str = "") -> tuple[Answer, list[bytes]]:
         (b"", "", False, "no answer within"),
     ],
 )
-def test_unixctl(said: bytes, contains: str, good: bool, words: str) -> None:
-    answer, heard = unixctl(said, contains)
+def test_unixctl(tmp_path: Path, said: bytes, contains: str, good: bool, words: str) -> None:
+    answer, heard = unixctl(tmp_path, said, contains)
     assert (answer.good, words in answer.sentence) == (good, True), answer
     assert json.loads(heard[0]) == {"id": 1, "method": "status", "params": []}
 
 
-def test_http_by_a_unix_socket_with_headers() -> None:
+def test_http_by_a_unix_socket_with_headers(tmp_path: Path) -> None:
     heard: list[bytes] = []
 
     async def go() -> Answer:
@@ -343,14 +342,13 @@ def test_http_by_a_unix_socket_with_headers() -> None:
             writer.write(b"HTTP/1.1 404 Not Found\r\n\r\nInstance was not found on network x")
             writer.close()
 
-        path = f"/tmp/outlast-test-{os.getpid()}.http"
+        path = str(tmp_path / "x.http")
         server = await asyncio.start_unix_server(connected, path)
         try:
             probe = Probe("http", f"unix:{path}", statuses=(404,), contains="not found on", headers=(("X-Net", "x"),))
             return await ask(probe, {})
         finally:
             server.close()
-            Path(path).unlink(missing_ok=True)
 
     assert asyncio.run(go()).good
     assert b"\r\nHost: localhost\r\n" in heard[0]
