@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from outlast.node.probes import Answer, ask
+from outlast.node.answers import Answer
+from outlast.node.probes import ask
 from outlast.node.view import Asked, Sickness
-from outlast.spec.probe import Health, Probe
-
-EAGER = 0.4
-"""Seconds between two questions while the answer is not good."""
+from outlast.spec.probe import EAGER, Health, Probe
+from outlast.spec.snapshot import ProgramState
 
 PATIENCE = 2
 """Bad answers in a row that turn a well member into a failed one."""
@@ -20,9 +19,13 @@ PATIENCE = 2
 
 @dataclass
 class Record:
-    """What is known of one probe since its member was last started."""
+    """What is known of one probe since its member was last started.
+
+    `unsure`: the last answer if nothing was learned from it; `answer` then still holds what was known before.
+    """
 
     answer: Answer | None = None
+    unsure: Answer | None = None
     bad_in_a_row: int = 0
     bad_since: float = 0.0
     silent: bool = False
@@ -38,7 +41,7 @@ class Prober:
         self._wake = wake
         self._records: dict[Hashable, Record] = {}
 
-    def refresh(self, wanted: Mapping[Hashable, Probe], processes: Mapping[str, str]) -> None:
+    def refresh(self, wanted: Mapping[Hashable, Probe], programs: Mapping[str, ProgramState]) -> None:
         """Asks what is due among the wanted probes and forgets the others."""
         for key in [key for key in self._records if key not in wanted]:
             record = self._records.pop(key)
@@ -48,13 +51,16 @@ class Prober:
         for key, probe in wanted.items():
             record = self._records.setdefault(key, Record())
             if record.task is None and now >= _due(record, probe):
-                record.task = asyncio.create_task(self._ask(record, probe, processes))
+                record.task = asyncio.create_task(self._ask(record, probe, programs))
 
-    async def _ask(self, record: Record, probe: Probe, processes: Mapping[str, str]) -> None:
+    async def _ask(self, record: Record, probe: Probe, programs: Mapping[str, ProgramState]) -> None:
         try:
-            answer = await ask(probe, processes)
+            answer = await ask(probe, programs)
         finally:
             record.task = None
+        record.unsure = None if answer.sure else answer
+        if not answer.sure:
+            return
         record.first_asked = record.first_asked or answer.at - answer.took
         if not answer.good and record.bad_in_a_row == 0:
             record.bad_since = answer.at - answer.took
@@ -70,7 +76,7 @@ class Prober:
         """The last answer; not good and without words where there is none yet."""
         record = self._records.get(key)
         if record is None or record.answer is None:
-            return Asked(False, "")
+            return Asked(False, record.unsure.sentence if record and record.unsure else "")
         return Asked(record.answer.good, record.answer.sentence, record.answer.at)
 
     def sick(self, programs: Mapping[Hashable, str]) -> tuple[Sickness, ...]:
@@ -94,7 +100,8 @@ class Prober:
         worst = Health("ok", "member.ok", f"{service} is well")
         for record in records:
             if record is None or record.answer is None:
-                return Health("starting", "member.unasked", f"{service} was not asked yet")
+                why = record.unsure.sentence if record and record.unsure else f"{service} was not asked yet"
+                return Health("starting", "member.unasked", why)
             if record.answer.good or (record.ever_good and record.bad_in_a_row < PATIENCE):
                 continue
             if record.ever_good:
@@ -104,6 +111,9 @@ class Prober:
 
 
 def _due(record: Record, probe: Probe) -> float:
+    if record.unsure:
+        # Whatever stood between us and the program does not go away by asking often.
+        return record.unsure.at + probe.interval
     if record.answer is None:
         return 0.0
     return record.answer.at + (probe.interval if record.answer.good else min(EAGER, probe.interval))

@@ -49,7 +49,7 @@ class Reader:
         """The node now; questions that are due go out."""
         wanted: dict[Hashable, Probe] = {}
         members = self._strained(tuple(self._member(member, states, wanted) for member in self.bundle.members))
-        self.prober.refresh(wanted, {name: state.state for name, state in states.items()})
+        self.prober.refresh(wanted, states)
         ours = {program.name for member in self.bundle.members for program in member.programs}
         paused = disk.PAUSE.read_text().strip() if disk.PAUSE.exists() else ""
         # One that is stopping is asked about again when it has stopped, instead of as fast as the agent can turn.

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 
-PROC = Path("/proc")
+from outlast.node.pulse import PROC, group
+
 SHARE = 0.2
 """Share of the time in which one of its threads ran or wanted to: above it the program is at work."""
 
@@ -19,21 +19,11 @@ IDLE, BUSY, STARVED = "idle", "busy", "starved"
 """Does nothing; computes; would compute, but waits for a processor more than it has one."""
 
 
-def group(leader: int) -> tuple[int, ...]:
-    """Processes of a program: supervisord gives each a process group of its own, named by its main process."""
-    found = []
-    for path in PROC.glob("[0-9]*/stat"):
-        with suppress(OSError, IndexError, ValueError):
-            if int(path.read_text().rsplit(")", 1)[1].split()[2]) == leader:
-                found.append(int(path.parent.name))
-    return tuple(found)
-
-
 def work(leader: int) -> tuple[float, float]:
     """Seconds that all threads of a program ran, and waited for a processor, since they were started."""
     ran = waited = 0
     for pid in group(leader):
-        for path in PROC.glob(f"{pid}/task/*/schedstat"):
+        for path in (PROC / str(pid) / "task").glob("*/schedstat"):
             with suppress(OSError, ValueError):
                 words = path.read_text().split()
                 ran, waited = ran + int(words[0]), waited + int(words[1])

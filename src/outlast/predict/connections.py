@@ -12,6 +12,7 @@ from outlast.predict.haproxy_checks import keepalive, user_timeout
 from outlast.predict.prediction import NEVER, Prediction, number, said
 from outlast.services.haproxy.service import CONFIG as HAPROXY
 from outlast.services.haproxy.service import GUARD_CONFIG
+from outlast.spec.probe import EAGER
 
 _Sections = Mapping[str, Mapping[str, Value]]
 RTO_FIRST, RTO_MOST = 0.2, 120.0
@@ -215,13 +216,25 @@ def _programs(plan: Plan) -> Iterator[Prediction]:
         budget="compute",
         change="lower options: nova: report_interval",
     )
-    watched = {probe.path for probe in described.spec.probes if probe.kind == "process"}
-    if watched:
-        yield Prediction(
-            fault="RPC worker hung",
-            best=NEVER,
-            worst=NEVER,
-            formula=f"{' and '.join(sorted(watched))} are only watched for being there",
-            source="outlast.services.nova: probes",
-            scenario="hang-nova-conductor",
-        )
+    yield from _workers(plan, described)
+
+
+def _workers(plan: Plan, described: Described) -> Iterator[Prediction]:
+    """The repair counts from when the first ping that stayed without answer was sent."""
+    pings = [probe for probe in described.spec.probes if probe.kind == "rpc"]
+    patience = plan.timing.repair_after
+    if not pings:
+        return
+    ping = pings[0]
+    silent = max(2 * ping.timeout + EAGER, patience)
+    yield Prediction(
+        fault="RPC worker hung",
+        best=silent if patience else NEVER,
+        worst=ping.interval + silent if patience else NEVER,
+        formula=f"{number(ping.interval)} + 2 × {number(ping.timeout)} + {number(EAGER)} s, then it is started again"
+        if patience
+        else "nobody starts it again",
+        source="outlast.services.nova: probes; outlast.node.repair",
+        scenario="hang-nova-conductor",
+        measures=("detect",),
+    )

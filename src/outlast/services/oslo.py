@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from outlast.plan.plan import Member, Plan
 from outlast.spec.file import Directory, File, Ini, Scalar
@@ -83,6 +84,40 @@ def broker(plan: Plan) -> Probe:
     addresses = ",".join(plan.addresses("rabbitmq"))
     port = plan.port("rabbitmq", "amqp")
     return Probe("amqp", addresses, port, user="openstack", secret=secret, interval=4.0, timeout=5.0)
+
+
+def api(plan: Plan, member: Member, port: str, *, says: str, program: str, **more: Any) -> Probe:
+    """A question to an API on this node, with what its answer always has (`path`, `statuses`: of spec.probe.Probe).
+
+    The time-out is the balancers' own: who is silent that long, twice, serves nobody any more. Nova and Neutron get
+    half a second more, as their few threads may all wait for a worker or for OVN.
+    """
+    fields: dict[str, Any] = {"path": "/", "statuses": (200,)} | more
+    return Probe(
+        "http", plan.address(member.node), plan.port(member.service, port), contains=says, program=program, **fields
+    )
+
+
+def rpc(plan: Plan, member: Member, topic: str, *, program: str) -> Probe:
+    """A ping to the worker of a topic (EXCHANGE/TOPIC) on this node, by the node's own broker if it has one.
+
+    A hang is known after two silences: 2.5 + 2.5 + 0.4 + 2.5 s at worst. With several workers of one program each is
+    asked in turn, as the broker deals messages round.
+    """
+    brokers = [broker.node for broker in plan.members_of("rabbitmq")]
+    first = brokers.index(member.node) if member.node in brokers else member.index % len(brokers)
+    addresses = plan.addresses("rabbitmq")
+    return Probe(
+        "rpc",
+        ",".join((*addresses[first:], *addresses[:first])),
+        plan.port("rabbitmq", "amqp"),
+        f"{topic}.{member.node}",
+        user="openstack",
+        secret=str(SecretRef("rabbitmq/openstack")),
+        program=program,
+        interval=2.5,
+        timeout=2.5,
+    )
 
 
 def memcached_servers(plan: Plan) -> str:
@@ -196,7 +231,12 @@ def messaging(plan: Plan) -> dict[str, Section]:
     """
     answer = plan.timing.rpc_response_timeout
     return {
-        "DEFAULT": {"transport_url": transport_url(plan), "rpc_response_timeout": answer},
+        "DEFAULT": {
+            "transport_url": transport_url(plan),
+            "rpc_response_timeout": answer,
+            # The agent asks every worker for an answer (`rpc`).
+            "rpc_ping_enabled": True,
+        },
         "oslo_messaging_rabbit": {
             "rabbit_quorum_queue": True,
             "rabbit_transient_quorum_queue": True,

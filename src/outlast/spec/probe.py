@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+UNIX = "unix:"
+"""Begins an address that is the path of a unix socket."""
+
+
+EAGER = 0.4
+"""Seconds between two questions while the answer is not good."""
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -13,17 +20,23 @@ class Probe:
     as a whole, or its only program.
 
     kind      asks                                                           good answer
-    http      GET http://address:port/path                                   one of `statuses`, `contains` in the body
-    tcp       connect                                                        accepted
+    http      GET path at address:port, or at unix:SOCKET, with `headers`    one of `statuses`, `contains` in the body
+    tcp       connect                                                        accepted, and greeted with `contains`
     wsrep     the Galera member itself, by its unix socket                   wsrep_ready ON, Synced or Donor, Primary
     sql       SELECT 1 at address:port as `user` with `secret`, in `path`    a row
     amqp      AMQP 0-9-1 login as `user`/`secret` (address: any of a list)   connection opened
     zookeeper "srvr" at address:port                                         mode leader, follower or standalone
     memcached "version"                                                      VERSION …
     ovsdb     the server at address:port about its database `contains`       connected (its cluster has a majority)
+    unixctl   argv, by the control socket `path` of an OVS or OVN daemon     its result, with `contains` in it
+    libvirt   "open qemu:///system" at address:port                          opened
+    rpc       oslo.messaging ping to `path` (EXCHANGE/QUEUE), sent by a      pong
+              broker (address: one of a list) as `user`/`secret`
     command   argv                                                           exit 0 (and `contains` in its output)
     process   `path` names a program                                         supervisord says RUNNING
     guard     what the guard of Keepalived last wrote into `path`            no network on which it hears no majority
+    pulse     nothing. Weaker than a round trip, for programs that nobody    it ran within `timeout`, by the kernel's
+              can ask: `path` main (its first process) or group (any)        count
     """
 
     kind: str
@@ -36,6 +49,7 @@ class Probe:
     user: str = ""
     secret: str = ""
     program: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
     interval: float = 1.0
     timeout: float = 1.0
 

@@ -35,7 +35,8 @@ class Frontend:
     """What the balancer offers for the service on VIPs.
 
     `port_name` names the Port its servers listen on; the VIP uses the same number unless `vip_port` is set.
-    `check_path`/`check_statuses`: the application-level check; `check_port`: another port to ask (Galera's responder).
+    `check_path`/`check_statuses`: the application-level check; `check_says`: what the right service's body always has
+    (no apostrophes); `check_port`: another port to ask (Galera's responder).
     `single`: one server at a time takes everything, the others are backups (Galera's writer).
     """
 
@@ -45,6 +46,7 @@ class Frontend:
     mode: str = "http"
     check_path: str = "/"
     check_statuses: tuple[int, ...] = (200,)
+    check_says: str = ""
     check_port: int = 0
     balance: str = "roundrobin"
     single: bool = False

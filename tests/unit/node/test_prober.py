@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import pytest
 
 from outlast.node import prober
-from outlast.node.prober import EAGER, PATIENCE, Prober
-from outlast.node.probes import Answer
-from outlast.spec.probe import Probe
+from outlast.node.answers import Answer
+from outlast.node.prober import PATIENCE, Prober
+from outlast.spec.probe import EAGER, Probe
+from outlast.spec.snapshot import ProgramState
 
 PROBE = Probe("tcp", "10.0.0.1", 1, interval=2.0)
 KEY = ("thing", "digest", 0)
@@ -22,6 +23,7 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
         self.good = True
+        self.sure = True
         self.asked = 0
         self.woken = 0
         self.hold: asyncio.Event | None = None
@@ -32,15 +34,16 @@ class World:
     def wake(self) -> None:
         self.woken += 1
 
-    async def ask(self, probe: Probe, processes: Mapping[str, str]) -> Answer:
+    async def ask(self, probe: Probe, programs: Mapping[str, ProgramState]) -> Answer:
         self.asked += 1
         if self.hold:
             await self.hold.wait()
-        return Answer(self.good, "fine" if self.good else "refused", self.now)
+        words = "fine" if self.good else "refused"
+        return Answer(self.good and self.sure, words if self.sure else "no broker", self.now, sure=self.sure)
 
-    async def cycle(self, good: bool, seconds: float = 10.0) -> None:
+    async def cycle(self, good: bool, seconds: float = 10.0, sure: bool = True) -> None:
         """One look of the agent after `seconds`, and the answer to it."""
-        self.good = good
+        self.good, self.sure = good, sure
         self.now += seconds
         self.prober.refresh({KEY: PROBE}, {})
         await asyncio.sleep(0)
@@ -83,12 +86,58 @@ def test_health(world: World, answers: str, status: str) -> None:
         assert world.prober.health("thing", [KEY]).sentence == "refused"
 
 
+@pytest.mark.parametrize(
+    ("answers", "status", "words"),
+    [
+        ("?", "starting", "no broker"),
+        ("???", "starting", "no broker"),
+        ("?b", "starting", "refused"),
+        ("?g", "ok", "thing is well"),
+        ("g?", "ok", "thing is well"),
+        ("g" + "?" * 9, "ok", "thing is well"),
+        ("gb?b", "failed", "refused"),
+        ("gbb?", "failed", "refused"),
+        ("gbb?g", "ok", "thing is well"),
+        ("gb???", "ok", "thing is well"),
+        ("b?", "starting", "refused"),
+    ],
+)
+def test_an_unsure_answer_changes_nothing(world: World, answers: str, status: str, words: str) -> None:
+    async def go() -> None:
+        for answer in answers:
+            await world.cycle(answer == "g", sure=answer != "?")
+
+    asyncio.run(go())
+    health = world.prober.health("thing", [KEY])
+    assert (health.status, health.sentence) == (status, words)
+
+
+def test_an_unsure_answer_only_moves_the_next_question(world: World) -> None:
+    async def go() -> None:
+        await world.cycle(True)
+        assert world.prober.asked(KEY).good
+        await world.cycle(True, sure=False)
+        assert world.prober.asked(KEY).good, "what was known stays known"
+        assert world.woken == 1
+        await world.cycle(True, EAGER + 0.1)
+        assert world.asked == 2, "no hurry: it is not the program that keeps us waiting"
+        await world.cycle(True, PROBE.interval)
+        assert world.asked == 3
+
+    asyncio.run(go())
+
+
+def test_needs_that_were_asked_in_vain_say_so(world: World) -> None:
+    asyncio.run(world.cycle(True, sure=False))
+    assert (world.prober.asked(KEY).good, world.prober.asked(KEY).sentence) == (False, "no broker")
+
+
 def test_a_member_is_as_well_as_its_worst_probe(world: World) -> None:
     keys = [("thing", "digest", number) for number in range(3)]
     good = {keys[0]: True, keys[1]: False, keys[2]: True}
     probes = {key: Probe("tcp", "10.0.0.1", number) for number, key in enumerate(keys)}
 
-    async def ask(probe: Probe, processes: Mapping[str, str]) -> Answer:
+    async def ask(probe: Probe, programs: Mapping[str, ProgramState]) -> Answer:
         return Answer(good[keys[probe.port]], f"probe {probe.port}", world.now)
 
     async def cycle() -> None:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
+import signal
+import struct
+import subprocess
 import sys
 import threading
 import time
@@ -12,8 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from outlast.node.probes import Answer, ask
+from outlast.node import probes
+from outlast.node.answers import Answer, Unsure
+from outlast.node.probes import ask
 from outlast.spec.probe import Probe
+from outlast.spec.snapshot import ProgramState
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LIMIT = 0.3
@@ -85,6 +93,33 @@ def http(status: str, body: bytes = b"") -> Talk:
     return says(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
 
 
+SPOKEN = ("http", "zookeeper", "memcached", "ovsdb", "libvirt")
+
+
+async def cut_short(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """The right words, and then the connection ends before the body does."""
+    await reader.read(4096)
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\nall fine")
+
+
+async def greets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"@RSYNCD: 32.0 sha512 md5\n")
+
+
+def libvirtd(refuses: int = 0) -> Talk:
+    """Answers calls of libvirt's protocol; the procedure `refuses` with an error."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                head = struct.unpack(">7I", await reader.readexactly(28))
+                await reader.readexactly(head[0] - 28)
+                status, said = int(head[3] == refuses), b"\0" * 16
+                writer.write(struct.pack(">7I", 28 + len(said), *head[1:4], 1, head[5], status) + said)
+
+    return talk
+
+
 OVSDB = b'{"error":null,"id":1,"result":[{"rows":[{"connected":true,"name":"OVN_Northbound"}]}]}'
 OUTSIDE = OVSDB.replace(b"true", b"false")
 
@@ -102,7 +137,11 @@ OUTSIDE = OVSDB.replace(b"true", b"false")
         (says(b"\xff\xfe\x00garbage"), "http", {}, False, "no HTTP status"),
         (closes, "http", {}, False, "http 127.0.0.1"),
         (says(b"x" * 200_000), "http", {}, False, "http 127.0.0.1"),
+        (cut_short, "http", {"contains": "fine"}, False, "cut short after"),
+        (says(b"HTTP/1.1 200 OK\r\nX-Fine: fine\r\n\r\nno"), "http", {"contains": "fine"}, False, "without 'fine'"),
         (closes, "tcp", {}, True, "connected"),
+        (greets, "tcp", {"contains": "@RSYNCD:"}, True, "greeted"),
+        (closes, "tcp", {"contains": "@RSYNCD:"}, False, "no greeting"),
         (says(b"Zookeeper version: 3.9\nMode: leader\n"), "zookeeper", {}, True, "Zookeeper version"),
         (says(b"Zookeeper version: 3.9\nMode: follower\n"), "zookeeper", {}, True, "Zookeeper version"),
         (says(b"This ZooKeeper instance is not currently serving requests\n"), "zookeeper", {}, False, "not currently"),
@@ -115,7 +154,12 @@ OUTSIDE = OVSDB.replace(b"true", b"false")
         (says(OVSDB), "ovsdb", {"contains": "OVN_Northbound"}, True, "result"),
         (says(OUTSIDE), "ovsdb", {"contains": "OVN_Northbound"}, False, "answered"),
         (says(b'{"error":null,"id":1,"result":[{"rows":[]}]}'), "ovsdb", {"contains": "OVN_Southbound"}, False, "rows"),
-        *((hangs, kind, {}, False, "no answer within 0.3 s") for kind in ("http", "zookeeper", "memcached", "ovsdb")),
+        *((hangs, kind, {}, False, "no answer within 0.3 s") for kind in SPOKEN),
+        (hangs, "tcp", {"contains": "@RSYNCD:"}, False, "no answer within 0.3 s"),
+        (libvirtd(), "libvirt", {}, True, "opened qemu:///system"),
+        (libvirtd(refuses=1), "libvirt", {}, False, "refused"),
+        (closes, "libvirt", {}, False, "libvirt 127.0.0.1"),
+        (says(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 4), "libvirt", {}, False, "does not speak"),
     ],
 )
 def test_answers(talk: Talk, kind: str, more: dict[str, object], good: bool, words: str) -> None:
@@ -141,7 +185,7 @@ def test_an_answer_that_drips_is_no_answer() -> None:
     assert LIMIT * 0.9 <= answer.took < LIMIT * 5
 
 
-@pytest.mark.parametrize("kind", ["http", "tcp", "zookeeper", "memcached", "ovsdb"])
+@pytest.mark.parametrize("kind", ["tcp", *SPOKEN])
 def test_a_closed_port_is_named(kind: str) -> None:
     async def go() -> Answer:
         async with serving(closes) as port:
@@ -193,7 +237,8 @@ def test_a_command_that_is_not_there() -> None:
     [({"x": "RUNNING"}, True, "x is RUNNING"), ({"x": "FATAL"}, False, "x is FATAL"), ({}, False, "x is ABSENT")],
 )
 def test_process(states: dict[str, str], good: bool, words: str) -> None:
-    answer = asyncio.run(ask(Probe("process", path="x"), states))
+    programs = {name: ProgramState(name, state) for name, state in states.items()}
+    answer = asyncio.run(ask(Probe("process", path="x"), programs))
     assert (answer.good, answer.sentence) == (good, words)
 
 
@@ -214,8 +259,6 @@ def test_logins_fail_in_words(kind: str, talk: Talk, limit: float) -> None:
 
 def test_hung_questions_do_not_take_the_agents_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that hangs holds a thread for each question; the agent still asks supervisord at once."""
-    from outlast.node import probes
-
     release = threading.Event()
 
     def hung(probe: Probe) -> str:
@@ -256,3 +299,124 @@ def test_guard(tmp_path: Path, state: str | None, good: bool, word: str) -> None
         path.write_text(state)
     answer = asyncio.run(ask(Probe("guard", path=str(path)), {}))
     assert answer.good is good and word in answer.sentence
+
+
+def unixctl(folder: Path, answer: bytes, contains: str = "") -> tuple[Answer, list[bytes]]:
+    """A daemon's control socket that answers so; also what it was asked."""
+    heard: list[bytes] = []
+
+    async def go() -> Answer:
+        through = asyncio.Event()
+
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heard.append(await reader.read(4096))
+            with contextlib.suppress(ConnectionError):
+                for piece in (answer[:9], answer[9:]):
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0.01)
+                if not answer.startswith(b"HTTP"):
+                    await reader.read(1)
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+            through.set()
+
+        path = str(folder / "x.ctl")
+        server = await asyncio.start_unix_server(connected, path)
+        try:
+            answered = await ask(Probe("unixctl", path=path, argv=("status",), contains=contains, timeout=LIMIT), {})
+            await through.wait()
+            return answered
+        finally:
+            server.close()
+
+    return asyncio.run(go()), heard
+
+
+@pytest.mark.parametrize(
+    ("said", "contains", "good", "words"),
+    [
+        (b'{"id":1,"result":"Status: active\\n","error":null}', "Status:", True, "Status: active"),
+        (b'{"id":1,"result":"Status: active\\n","error":null}', "standby", False, "status without 'standby'"),
+        (b'{"id":1,"result":null,"error":"\\"status\\" is not a valid command"}', "", False, "not a valid command"),
+        (b'{"id":1,"result":"", "error":null}', "", True, "answered"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "", False, "answered b'HTTP"),
+        (b"", "", False, "no answer within"),
+    ],
+)
+def test_unixctl(tmp_path: Path, said: bytes, contains: str, good: bool, words: str) -> None:
+    answer, heard = unixctl(tmp_path, said, contains)
+    assert (answer.good, words in answer.sentence) == (good, True), answer
+    assert json.loads(heard[0]) == {"id": 1, "method": "status", "params": []}
+
+
+def test_http_by_a_unix_socket_with_headers(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    async def go() -> Answer:
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heard.append(await reader.read(4096))
+            writer.write(b"HTTP/1.1 404 Not Found\r\n\r\nInstance was not found on network x")
+            writer.close()
+
+        path = str(tmp_path / "x.http")
+        server = await asyncio.start_unix_server(connected, path)
+        try:
+            probe = Probe("http", f"unix:{path}", statuses=(404,), contains="not found on", headers=(("X-Net", "x"),))
+            return await ask(probe, {})
+        finally:
+            server.close()
+
+    assert asyncio.run(go()).good
+    assert b"\r\nHost: localhost\r\n" in heard[0]
+    assert b"\r\nX-Net: x\r\n" in heard[0]
+
+
+def test_pulse_tells_a_stopped_program_from_a_sleeping_one() -> None:
+    script = "import time\nwhile True: time.sleep(0.05)"
+    child = subprocess.Popen([sys.executable, "-I", "-S", "-c", script], start_new_session=True)
+    program = {"x": ProgramState("x", "RUNNING", child.pid)}
+
+    def pulse(path: str) -> Answer:
+        return asyncio.run(ask(Probe("pulse", path=path, program="x", timeout=1.0), program))
+
+    try:
+        assert pulse("main").good
+        assert pulse("group").good
+        child.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+        for path in ("main", "group"):
+            answer = pulse(path)
+            assert (answer.good, answer.sure) == (False, True)
+            assert answer.sentence == "pulse of x: did not run for 1 s"
+            assert answer.took >= 1.0
+    finally:
+        child.kill()
+        child.wait()
+    assert not asyncio.run(ask(Probe("pulse", path="main", program="y", timeout=1.0), program)).good
+
+
+def test_a_question_that_could_not_be_asked_fairly(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no_broker(probe: Probe) -> str:
+        raise Unsure("no broker lets us in")
+
+    monkeypatch.setattr(probes, "_KINDS", {"rpc": no_broker})
+    answer = asyncio.run(ask(Probe("rpc", path="nova/scheduler.c1"), {}))
+    assert not answer.sure
+    assert answer.sentence == "nothing learned: rpc nova/scheduler.c1: no broker lets us in"
+
+
+def test_a_silence_that_nobody_watched_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent itself did not get to look for seconds: the answer may have been there in time."""
+
+    async def starved(probe: Probe) -> str:
+        time.sleep(0.2)
+        await asyncio.sleep(60)
+        return ""
+
+    monkeypatch.setattr(probes, "_KINDS", {"http": starved})
+    monkeypatch.setattr(probes, "LATE", 0.05)
+    answer = asyncio.run(ask(Probe("http", "10.0.0.1", 80, timeout=0.1), {}))
+    assert (answer.good, answer.sure) == (False, False)
+    assert answer.sentence == "nothing learned: no answer within 0.1 s from http 10.0.0.1:80"

@@ -77,6 +77,7 @@ OTHERS: Mapping[tuple[str, str, str], str] = {
     ("zookeeper", "/etc/outlast/zookeeper/zoo.cfg", r"\[\] server\.\d+"): PEERS["zookeeper"],
     (".*", ".*", "[DEFAULT] transport_url"): PEERS["rabbitmq"],
     ("nova-compute", "needs", "amqp"): PEERS["rabbitmq"],
+    ("nova|nova-compute", "probes", "rpc"): PEERS["rabbitmq"],
     ("rabbitmq", "/etc/rabbitmq/rabbitmq.conf", r"\[\] cluster_formation.classic_config.nodes.\d+"): PEERS["rabbitmq"],
     ("rabbitmq", "env", "rabbitmq RABBITMQ_NODENAME"): PEERS["rabbitmq"],
     ("rabbitmq", "/usr/local/lib/outlast/rabbitmq-start", r'peers=".*"'): PEERS["rabbitmq"],

@@ -98,7 +98,18 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             Program("galera-responder", (*responder, "--socket", SOCKET, "--donor-ok"), stop_seconds=2, priority=11),
         ),
         setup=_setup(plan),
-        probes=(Probe("wsrep", path=SOCKET),),
+        probes=(
+            Probe("wsrep", path=SOCKET, program="galera"),
+            # Whatever it says of the database, it has answered.
+            Probe(
+                "http",
+                address,
+                plan.port("galera", "check"),
+                statuses=(200, 503),
+                program="galera-responder",
+                interval=2.0,
+            ),
+        ),
         start="galera",
         facts=(
             ("base", facts.BASE),

@@ -6,12 +6,14 @@ from outlast.plan.plan import Member, Plan
 from outlast.services import oslo
 from outlast.services.contract import Service
 from outlast.spec.file import Directory, File, Ini
-from outlast.spec.probe import Probe
 from outlast.spec.secret import SecretRef
 from outlast.spec.service import CatalogueEntry, Frontend, MemberSpec, Option, Port, ServiceSpec
 
 STATE = "/var/lib/glance"
 DIRECTORIES = (STATE, f"{STATE}/staging", f"{STATE}/tasks", f"{STATE}/buffer")
+
+# The list of versions, which it answers with 300 as nobody else does. /healthcheck says no more than "OK".
+SAYS = '"id": "v2.9", "status": "SUPPORTED"'
 
 SPEC = ServiceSpec(
     "glance",
@@ -25,7 +27,8 @@ SPEC = ServiceSpec(
             "glance",
             "glance",
             vips=("external", "internal"),
-            check_path="/healthcheck",
+            check_statuses=(300,),
+            check_says=SAYS,
             balance="leastconn",
             # The answer to an upload comes when Swift has all of it.
             server_timeout=600.0,
@@ -60,7 +63,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         directories=(oslo.LOCKS, *(Directory(path, 0o750) for path in DIRECTORIES)),
         programs=(program,),
         needs=(oslo.needs(plan, "glance"), oslo.keystone(plan)),
-        probes=(Probe("http", plan.address(member.node), port, "/healthcheck", statuses=(200,)),),
+        probes=(oslo.api(plan, member, "glance", statuses=(300,), says=SAYS, program="glance"),),
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from outlast.plan.plan import Member, Plan, PlannedFrontend
 from outlast.services.contract import Service
 from outlast.spec.file import Directory, File, Template, Text
-from outlast.spec.probe import Probe
+from outlast.spec.probe import UNIX, Probe
 from outlast.spec.program import Program, Step
 from outlast.spec.service import MemberSpec, Option, ServiceSpec
 from outlast.spec.timing import Timing
@@ -62,7 +62,12 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         programs=(Program("haproxy", GUARD, stop_seconds=20, priority=10),),
         # The digest makes the step run again for every new configuration.
         prepare=(Step("check", (*GUARD, "--check"), env=(("OUTLAST_CONFIGURATION", digest),)),),
-        probes=(Probe("process", path="haproxy"),),
+        probes=(
+            Probe("process", path="haproxy"),
+            # The guard watches the balancer five times a second; here the two of them are watched together.
+            Probe("http", f"{UNIX}{ALIVE}", statuses=(200,), program="haproxy", interval=2.0),
+            Probe("pulse", path="main", program="haproxy", interval=3.0, timeout=3.0),
+        ),
         reload=(*GUARD, "--reload"),
         facts=(("guard", f"{STATE}/haproxy.json"), ("admin", ADMIN), ("track", TRACK)),
     )
@@ -168,6 +173,7 @@ def _backend(plan: Plan, item: PlannedFrontend) -> Mapping[str, object]:
         "single": frontend.single,
         "http_check": http_check,
         "check_path": frontend.check_path,
+        "check_says": frontend.check_says,
         "statuses": ",".join(str(status) for status in frontend.check_statuses),
         "host": item.address,
         "watch": _watch(frontend.mode) if timing.observe else "",

@@ -65,7 +65,12 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         programs=(Program("keepalived", GUARD, env=(("OUTLAST_GUARD", GENERATION),), stop_seconds=10, priority=20),),
         # The digest makes the step run again for every new configuration.
         prepare=(Step("check", (*GUARD, "--check"), env=(("OUTLAST_CONFIGURATION", digest),)),),
-        probes=(Probe("process", path="keepalived"), Probe("guard", path=f"{STATE}/keepalived.json")),
+        probes=(
+            Probe("process", path="keepalived"),
+            Probe("guard", path=f"{STATE}/keepalived.json"),
+            # Of the guard, which watches keepalived itself.
+            Probe("pulse", path="main", program="keepalived", interval=3.0, timeout=3.0),
+        ),
         reload=(*GUARD, "--reload"),
         facts=(("guard", f"{STATE}/keepalived.json"), ("track", TRACK)),
     )

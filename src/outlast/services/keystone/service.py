@@ -11,7 +11,6 @@ from outlast.plan.plan import Member, Plan
 from outlast.services import oslo
 from outlast.services.contract import Service
 from outlast.spec.file import Directory, File, Ini, Text
-from outlast.spec.probe import Probe
 from outlast.spec.program import Step
 from outlast.spec.secret import SecretRef
 from outlast.spec.service import CatalogueEntry, Frontend, MemberSpec, Option, Port, ServiceSpec
@@ -20,6 +19,8 @@ FERNET, CREDENTIAL = "/etc/keystone/fernet-keys", "/etc/keystone/credential-keys
 # Those two act for others on things they do not own (ports, servers); every other service gets along with "service".
 ADMINS = ("neutron", "nova")
 
+SAYS = '"version": {"id": "v3.'
+
 SPEC = ServiceSpec(
     "keystone",
     "Keystone",
@@ -27,7 +28,7 @@ SPEC = ServiceSpec(
     mode="active-active",
     roles=("service",),
     ports=(Port("keystone", 5000),),
-    frontends=(Frontend("keystone", "keystone", vips=("external", "internal"), check_path="/v3"),),
+    frontends=(Frontend("keystone", "keystone", vips=("external", "internal"), check_path="/v3", check_says=SAYS),),
     databases=("keystone",),
     catalogue=(CatalogueEntry("keystone", "identity", "keystone", "/v3"),),
     options=(
@@ -67,7 +68,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         programs=(program,),
         setup=(_catalogue(plan),),
         needs=(oslo.needs(plan, "keystone"),),
-        probes=(Probe("http", plan.address(member.node), port, "/v3", statuses=(200,)),),
+        probes=(oslo.api(plan, member, "keystone", path="/v3", says=SAYS, program="keystone"),),
     )
 
 

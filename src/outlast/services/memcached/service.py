@@ -32,7 +32,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         service=SPEC.name,
         node=member.node,
         programs=(Program("memcached", argv, user="memcache", stop_seconds=2, priority=5),),
-        probes=(Probe("memcached", address, port),),
+        probes=(Probe("memcached", address, port, program="memcached", interval=2.0),),
     )
 
 

@@ -18,6 +18,7 @@ from outlast.spec.program import Program
 from outlast.spec.service import CatalogueEntry, Frontend, MemberSpec, Option, Port, ServiceSpec
 
 PORT = 9696
+SAYS = '"id": "v2.0", "status": "CURRENT"'
 CODE = "/usr/local/lib/outlast/python"
 CONFIG, ML2 = "/etc/neutron/neutron.conf", "/etc/neutron/ml2.ini"
 
@@ -29,7 +30,7 @@ SPEC = ServiceSpec(
     roles=("service",),
     packages=("uwsgi-core", "uwsgi-plugin-python3", "openvswitch-common"),
     ports=(Port("api", PORT),),
-    frontends=(Frontend("neutron", "api", ("external", "internal")),),
+    frontends=(Frontend("neutron", "api", ("external", "internal"), check_says=SAYS),),
     databases=("neutron",),
     catalogue=(CatalogueEntry("neutron", "network", "neutron"),),
     service_user=True,
@@ -96,8 +97,9 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         ),
         needs=(oslo.needs(plan, "neutron"), oslo.keystone(plan), _ovn(plan)),
         probes=(
-            Probe("http", plan.address(member.node), PORT, "/", (200,), timeout=3.0),
-            Probe("process", path="neutron-ovn-maintenance", interval=5.0),
+            oslo.api(plan, member, "api", says=SAYS, program="neutron-api", timeout=1.5),
+            # It has no port and takes no messages; its thread for OVN's databases wakes twice a second.
+            Probe("pulse", path="group", program="neutron-ovn-maintenance", interval=2.0, timeout=3.0),
         ),
     )
 

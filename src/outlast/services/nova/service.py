@@ -15,6 +15,7 @@ from outlast.spec.secret import SecretRef
 from outlast.spec.service import CatalogueEntry, Frontend, MemberSpec, Option, Port, ServiceSpec
 
 API, METADATA = 8774, 8775
+SAYS, METADATA_SAYS = '"id": "v2.1", "status": "CURRENT"', "2009-04-04"
 CONFIG, CLIENT = "/etc/nova/nova.conf", "/etc/nova/mariadb.cnf"
 PASTE = f"{oslo.HOME}/etc/nova/api-paste.ini"
 
@@ -27,8 +28,8 @@ SPEC = ServiceSpec(
     packages=("uwsgi-core", "uwsgi-plugin-python3", "mariadb-client"),
     ports=(Port("api", API), Port("metadata", METADATA)),
     frontends=(
-        Frontend("nova", "api", ("external", "internal")),
-        Frontend("nova-metadata", "metadata"),
+        Frontend("nova", "api", ("external", "internal"), check_says=SAYS),
+        Frontend("nova-metadata", "metadata", check_says=METADATA_SAYS),
     ),
     databases=("nova_api", "nova_cell0", "nova"),
     catalogue=(CatalogueEntry("nova", "compute", "nova", "/v2.1"),),
@@ -57,7 +58,6 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
     env = (("OS_NOVA_CONFIG_FILES", f"{PASTE};{CONFIG}"),)
     api_file, api = oslo.uwsgi(plan, member, oslo.Wsgi("nova-api", "nova.wsgi.osapi_compute", API, env))
     metadata_file, metadata = oslo.uwsgi(plan, member, oslo.Wsgi("nova-metadata", "nova.wsgi.metadata", METADATA, env))
-    address = plan.address(member.node)
     return MemberSpec(
         service=SPEC.name,
         node=member.node,
@@ -77,10 +77,10 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         ),
         needs=(*_needs(plan), oslo.keystone(plan)),
         probes=(
-            Probe("http", address, API, "/", (200,), timeout=3.0),
-            Probe("http", address, METADATA, "/", (200,), timeout=3.0),
-            Probe("process", path="nova-scheduler", interval=5.0),
-            Probe("process", path="nova-conductor", interval=5.0),
+            oslo.api(plan, member, "api", says=SAYS, program="nova-api", timeout=1.5),
+            oslo.api(plan, member, "metadata", says=METADATA_SAYS, program="nova-metadata"),
+            oslo.rpc(plan, member, "nova/scheduler", program="nova-scheduler"),
+            oslo.rpc(plan, member, "nova/conductor", program="nova-conductor"),
         ),
     )
 

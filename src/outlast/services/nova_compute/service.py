@@ -87,15 +87,16 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             oslo.broker(plan),
         ),
         probes=(
+            # By the port that migrations come to.
             Probe(
-                "command",
-                argv=("virsh", "--quiet", "--readonly", "--connect", "qemu:///system", "uri"),
-                contains="qemu:///system",
-                interval=10.0,
-                timeout=5.0,
+                "libvirt",
+                plan.address(node),
+                plan.port("nova-compute", "libvirt"),
+                program="libvirtd",
+                interval=3.0,
+                timeout=3.0,
             ),
-            Probe("tcp", plan.address(node), plan.port("nova-compute", "libvirt"), interval=5.0),
-            Probe("process", path="nova-compute", interval=5.0),
+            oslo.rpc(plan, member, "nova/compute", program="nova-compute"),
         ),
     )
 

@@ -138,18 +138,20 @@ def _programs() -> tuple[Program, ...]:
 
 def _probes(plan: Plan, node: str) -> tuple[Probe, ...]:
     """Does each daemon's main loop turn, and is the tunnel address where the switch can use it?"""
-    sockets = (
-        "/run/openvswitch/ovsdb-server.ctl",
-        "/run/openvswitch/ovs-vswitchd.ctl",
-        "/run/ovn/ovn-controller.ctl",
+    sockets = {
+        "ovsdb": "/run/openvswitch/ovsdb-server.ctl",
+        "ovs-vswitchd": "/run/openvswitch/ovs-vswitchd.ctl",
+        "ovn-controller": "/run/ovn/ovn-controller.ctl",
+    }
+    probes = tuple(
+        Probe("unixctl", path=path, argv=("version",), program=program, interval=2.0, timeout=2.0)
+        for program, path in sockets.items()
     )
-    loops = (("ovs-appctl", "--timeout=5", "-t", socket, "version") for socket in sockets)
-    probes = tuple(Probe("command", argv=argv, interval=5.0, timeout=6.0) for argv in loops)
     if not plan.userspace_datapath:
         return probes
     address = plan.address(node, TUNNEL)
     argv = ("ip", "-o", "address", "show", "to", address, "dev", TUNNEL_BRIDGE)
-    return (*probes, Probe("command", argv=argv, contains=address, interval=5.0, timeout=2.0))
+    return (*probes, Probe("command", argv=argv, contains=address, program="ovs-vswitchd", interval=5.0, timeout=2.0))
 
 
 SERVICE = Service(SPEC, describe)

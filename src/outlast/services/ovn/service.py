@@ -61,13 +61,18 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             Program("ovn-northd", _northd(plan), priority=21),
         ),
         probes=(
-            *(Probe("ovsdb", address, plan.port("ovn", db), contains=name) for db, name in NAMES.items()),
+            *(
+                Probe("ovsdb", address, plan.port("ovn", db), contains=name, program=f"ovn-{db}", interval=2.0)
+                for db, name in NAMES.items()
+            ),
             Probe(
-                "command",
-                argv=("ovn-appctl", "--timeout=2", "-t", "/run/ovn/ovn-northd.ctl", "status"),
+                "unixctl",
+                path="/run/ovn/ovn-northd.ctl",
+                argv=("status",),
                 contains="Status:",
-                interval=5.0,
-                timeout=3.0,
+                program="ovn-northd",
+                interval=2.0,
+                timeout=2.0,
             ),
         ),
     )

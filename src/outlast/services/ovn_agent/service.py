@@ -7,12 +7,14 @@ from outlast.services import oslo
 from outlast.services.contract import Service
 from outlast.services.sdn import remotes
 from outlast.spec.file import Directory, File, Ini, Template
-from outlast.spec.probe import Probe
+from outlast.spec.probe import UNIX, Probe
 from outlast.spec.program import Program
 from outlast.spec.secret import SecretRef
 from outlast.spec.service import MemberSpec, ServiceSpec
 
 CONFIG = "/etc/neutron/ovn-agent.conf"
+SOCKET = "/var/lib/neutron/metadata_proxy"
+QUIET = "neutron.agent.ovn.metadata.server_socket=ERROR"
 USERSPACE_AGENT = "/usr/local/lib/outlast/python/outlast_ovn_agent.py"
 PRIVILEGED = (
     "privsep",
@@ -49,7 +51,19 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         directories=(oslo.LOCKS, Directory("/run/netns"), Directory("/var/lib/neutron"), Directory("/etc/neutron")),
         files=files,
         programs=(Program("neutron-ovn-agent", argv, env=(("LANG", "C.UTF-8"),), priority=60),),
-        probes=(Probe("process", path="neutron-ovn-agent", interval=5.0),),
+        probes=(
+            # Its workers' answer to a server that is in no network, after a look into their copy of OVN's database.
+            Probe(
+                "http",
+                f"{UNIX}{SOCKET}",
+                statuses=(404,),
+                contains="not found on network",
+                headers=(("X-Forwarded-For", "127.0.0.1"), ("X-OVN-Network-ID", "outlast")),
+                program="neutron-ovn-agent",
+                interval=4.0,
+                timeout=2.5,
+            ),
+        ),
     )
 
 
@@ -63,7 +77,10 @@ def _config(plan: Plan, member: Member) -> Ini:
         "nova_metadata_port": port,
         "metadata_proxy_shared_secret": str(SecretRef("nova/metadata")),
         "metadata_workers": 1,
+        "metadata_proxy_socket": SOCKET,
         "agent_down_time": 30,
+        # The agent's question names a network that is not there, and would be warned of each time.
+        "default_log_levels": f"{QUIET},amqp=WARN,urllib3.connectionpool=WARN,stevedore=WARN",
     }
     # There is no sudo on a node; the agent is root and starts its helpers itself.
     helper: oslo.Section = {"helper_command": f"{oslo.HOME}/bin/privsep-helper --config-file {CONFIG}"}

@@ -6,8 +6,9 @@ from outlast.plan.plan import Member, Plan
 from outlast.services import oslo
 from outlast.services.contract import Service
 from outlast.spec.file import File, Ini
-from outlast.spec.probe import Probe
 from outlast.spec.service import CatalogueEntry, Frontend, MemberSpec, Port, ServiceSpec
+
+SAYS = '"max_version": "1.'
 
 SPEC = ServiceSpec(
     "placement",
@@ -16,7 +17,7 @@ SPEC = ServiceSpec(
     mode="active-active",
     roles=("service",),
     ports=(Port("placement", 8778),),
-    frontends=(Frontend("placement", "placement", vips=("external", "internal")),),
+    frontends=(Frontend("placement", "placement", vips=("external", "internal"), check_says=SAYS),),
     databases=("placement",),
     catalogue=(CatalogueEntry("placement", "placement", "placement"),),
     service_user=True,
@@ -43,7 +44,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         files=(File("/etc/placement/placement.conf", Ini(sections, oslo="placement"), mode=0o600), wsgi_file),
         programs=(program,),
         needs=(oslo.needs(plan, "placement"), oslo.keystone(plan)),
-        probes=(Probe("http", plan.address(member.node), port, "/", statuses=(200,)),),
+        probes=(oslo.api(plan, member, "placement", says=SAYS, program="placement"),),
     )
 
 

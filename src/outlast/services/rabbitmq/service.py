@@ -81,6 +81,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
                 plan.port("rabbitmq", "amqp"),
                 user=USER,
                 secret=str(SecretRef("rabbitmq/openstack")),
+                program="rabbitmq",
                 interval=2.0,
                 timeout=2.0,
             ),

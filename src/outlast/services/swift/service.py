@@ -14,7 +14,7 @@ from outlast.services import oslo
 from outlast.services.contract import Service
 from outlast.services.swift import config
 from outlast.spec.file import Directory, File, Ini
-from outlast.spec.probe import Probe
+from outlast.spec.probe import UNIX, Probe
 from outlast.spec.program import Program, Step
 from outlast.spec.service import CatalogueEntry, Frontend, MemberSpec, Option, Port, ServiceSpec
 
@@ -33,7 +33,14 @@ SPEC = ServiceSpec(
         Port("rsync", 873),
     ),
     frontends=(
-        Frontend("swift", "swift", vips=("external", "internal"), check_path="/healthcheck", balance="leastconn"),
+        Frontend(
+            "swift",
+            "swift",
+            vips=("external", "internal"),
+            check_path="/healthcheck",
+            check_says="OK",
+            balance="leastconn",
+        ),
     ),
     catalogue=(CatalogueEntry("swift", "object-store", "swift", "/v1/AUTH_%(project_id)s"),),
     service_user=True,
@@ -51,6 +58,7 @@ SPEC = ServiceSpec(
 )
 
 PYTHON = f"{oslo.HOME}/bin/python"
+UPKEEP = "/run/outlast/swift-upkeep.sock"
 CODE = (("PYTHONPATH", "/var/lib/outlast/code"), ("LANG", "C.UTF-8"))
 
 
@@ -76,8 +84,30 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         programs=_programs(plan),
         prepare=(_rings(plan),),
         probes=(
-            Probe("http", address, plan.port("swift", "swift"), "/healthcheck", statuses=(200,)),
-            *(Probe("http", address, plan.port("swift", name), "/healthcheck", statuses=(200,)) for name in servers),
+            oslo.api(plan, member, "swift", path="/healthcheck", says="OK", program="swift-proxy"),
+            *(
+                Probe(
+                    "http",
+                    address,
+                    plan.port("swift", name),
+                    "/healthcheck",
+                    (200,),
+                    "OK",
+                    program="swift-storage",
+                    interval=4.0,
+                )
+                for name in servers
+            ),
+            Probe(
+                "tcp",
+                address,
+                plan.port("swift", "rsync"),
+                contains="@RSYNCD:",
+                program="swift-rsync",
+                interval=4.0,
+                timeout=2.0,
+            ),
+            Probe("http", f"{UNIX}{UPKEEP}", statuses=(200,), program="swift-upkeep", interval=3.0, timeout=3.0),
         ),
     )
 
@@ -91,7 +121,7 @@ def _programs(plan: Plan) -> tuple[Program, ...]:
         Program(
             "swift-rsync", ("/usr/bin/rsync", "--daemon", "--no-detach", "--config=/etc/swift/rsyncd.conf"), priority=40
         ),
-        Program("swift-upkeep", (PYTHON, "-m", "outlast.node.swift_upkeep", pause), env=CODE, nice=15),
+        Program("swift-upkeep", (PYTHON, "-m", "outlast.node.swift_upkeep", pause, UPKEEP), env=CODE, nice=15),
         Program(
             "swift-proxy",
             (f"{oslo.HOME}/bin/swift-proxy-server", "/etc/swift/proxy-server.conf", "-v"),

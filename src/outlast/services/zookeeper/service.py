@@ -40,7 +40,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             File(f"{DATA}/myid", Text(f"{member.index + 1}\n"), owner="zookeeper", group="zookeeper"),
         ),
         programs=(Program("zookeeper", _argv(plan), user="zookeeper", directory=DATA, stop_seconds=5, priority=5),),
-        probes=(Probe("zookeeper", address, plan.port("zookeeper", "client")),),
+        probes=(Probe("zookeeper", address, plan.port("zookeeper", "client"), program="zookeeper", interval=2.0),),
     )
 
 
