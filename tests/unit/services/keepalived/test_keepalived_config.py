@@ -78,3 +78,10 @@ def test_raw_settings_and_guard(tmp_path: Path) -> None:
     (tmp_path / "guard.json").write_text(rendered[GUARD_CONFIG])
     settings = read_router(tmp_path / "guard.json")
     assert settings.instances[1] == Instance("internal", "10.21.0.250", 24, "ctl") and settings.advert == 0.1
+
+
+def test_one_instance_may_be_told_not_to_follow_the_balancer() -> None:
+    plan = overridden(sample(), "keepalived", {"vrrp_instance internal": {"track_file": False}})
+    config = files(plan, "keepalived")[CONFIG]
+    assert not [line for line in block(config, "vrrp_instance internal") if "track_file" in line]
+    assert "track_file {" in block(config, "vrrp_instance external")
