@@ -123,9 +123,9 @@ class ConsoleStream:
         self._answered = time.monotonic()
         self._thread.start()
 
-    def stop(self) -> None:
-        """Waits for the end of a round where nothing has come lately: only it says how many were lost."""
-        end, rounds = time.monotonic() + ROUND_SECONDS, self._rounds
+    def stop(self, patient: bool = True) -> None:
+        """patient: where nothing has come lately, wait for the end of a round: only it says how many were lost."""
+        end, rounds = time.monotonic() + (ROUND_SECONDS if patient else 0.0), self._rounds
         while time.monotonic() < end and self._rounds == rounds and time.monotonic() - self._answered > SILENT:
             self._end.wait(0.1)
         self._end.set()

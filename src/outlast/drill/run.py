@@ -137,6 +137,8 @@ class Drill:
             yield
         except BaseException:
             self.bench.loads.kill()
+            if between:
+                between.stop(patient=False)
             raise
         meter = self.bench.loads.stop(self.bench.drain + 10)
         self.mark("load-stopped")

@@ -41,9 +41,7 @@ def between(target: Target, hands: Hands) -> ConsoleStream:
     told: dict[str, object] = {}
     asyncio.run(demo(target, told.update, action="second", server=FIRST, second=SECOND))
     if "id" not in told:
-        raise InputError(
-            "drill.no-second-tenant", f"a stream between servers needs two compute nodes: {told['sentence']}"
-        )
+        raise InputError("drill.no-second-tenant", f"two compute nodes are needed: {told['sentence']}")
     stream = ConsoleStream(BETWEEN, hands, str(told["host"]), _CONSOLE.format(id=told["id"]))
     if not stream.speaks(_BOOT_SECONDS):
         # Whatever is wrong with this one: the next drill makes another.
