@@ -7,15 +7,18 @@ proves nothing. The calibration runs the same drills under Kolla-Ansible's timin
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from labs import NETWORKS, VIPS, Cluster
+from labs import NETWORKS, VIPS, Cluster, until
 
 from outlast.record.run import HOME, Mark, RunFolder
+from outlast.services.galera.service import evs
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
@@ -36,6 +39,20 @@ overrides:
     haproxy.cfg:
       defaults: {"no option redispatch": true, "retries": 0}
       backend keystone: {"retry-on": none}
+"""
+NO_TRACK_FILE = """
+overrides:
+  keepalived:
+    keepalived.conf:
+      vrrp_instance external: {track_file: false}
+      vrrp_instance internal: {track_file: false}
+"""
+# Raw settings are the same on every node, so Galera's own defaults name the addresses.
+NO_QUORUM = """
+overrides:
+  galera:
+    99-outlast.cnf:
+      mariadbd: {wsrep_provider_options: '"%s;gcache.size=128M;pc.ignore_quorum=TRUE;pc.ignore_sb=TRUE"'}
 """
 NOT_DURABLE = """
 overrides:
@@ -73,13 +90,27 @@ def scenario(folder: Path, name: str, faults: Sequence[Mapping[str, object]], **
     return path
 
 
-def drill(cluster: Cluster, path: Path, *options: str, status: int | None = None) -> tuple[dict[str, Any], RunFolder]:
+def drill(
+    cluster: Cluster,
+    path: Path,
+    *options: str,
+    status: int | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> tuple[dict[str, Any], RunFolder]:
     """Runs it; its verdict and its folder. status None: whatever it says."""
     argv = cluster.argv("drill", "run", str(path), "-f", str(cluster.path), "--json", *options)
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400)
-    assert done.stdout.startswith("["), done.stdout + done.stderr
-    assert status in (None, done.returncode), done.stdout
-    found: dict[str, Any] = json.loads(done.stdout)[-1]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            meanwhile()
+            said, complaints = process.communicate(timeout=400)
+        except BaseException:
+            # As Ctrl-C does: it takes back what it broke, and ends.
+            process.send_signal(signal.SIGINT)
+            raise
+    assert said.startswith("["), said + complaints
+    assert status in (None, process.returncode), said
+    found: dict[str, Any] = json.loads(said)[-1]
     verdict = found["verdict"]
     print(f"{path.stem}: {verdict['result']} {verdict['counts']} {verdict['reasons']}")
     return verdict, RunFolder(Path(found["folder"]))
@@ -105,6 +136,7 @@ NO_GUARD = [
     {"verb": "pause", "target": "vip-holder", "program": "haproxy-guard"},
     {"verb": "kill", "target": "vip-holder", "program": "haproxy", "after": 1},
 ]
+SPLIT = [{"verb": "partition", "target": "writer", "network": "control-data", "others": "controllers"}]
 KILL_BALANCER = [{"verb": "kill", "target": "vip-holder", "program": "haproxy"}]
 ALL_OFF = [{"verb": "poweroff", "target": "all"}]
 
@@ -141,6 +173,43 @@ def test_without_the_guard_a_killed_balancer_costs_requests(cluster: Cluster, tm
     path = scenario(tmp_path, "t-no-guard", NO_GUARD, workloads=list(API), rate=25, budgets={"new-failed": 0})
     verdict, _ = drill(cluster, path, status=1)
     assert verdict["result"] == "fail" and verdict["counts"]["new-failed"] > 20
+
+
+def balancer_gone(cluster: Cluster, folder: Path, name: str, status: int) -> tuple[dict[str, Any], list[bool]]:
+    """The VIP holder's balancer is killed, and its guard cannot start another until the drill has taken its fault back.
+    The verdict, and for each sample after the kill whether this node still held the external VIP."""
+    holder = cluster.holders("10.60.0.250")[0]
+    path = scenario(folder, name, KILL_BALANCER, workloads=list(API), rate=25, hold=8, budgets={"mask": 4})
+
+    runs, before = HOME / cluster.name, time.time()
+
+    def undone() -> bool:
+        marks = [mark for run in runs.glob(f"*-{name}-*") for mark in RunFolder(run).marks()]
+        return any(mark.what == "undone" and mark.wall > before for mark in marks)
+
+    def repair_at_last() -> None:
+        try:
+            until(undone, 60, "the end of the hold")
+        finally:
+            cluster.inside(holder, "chmod", "755", "/usr/sbin/haproxy")
+
+    cluster.inside(holder, "chmod", "000", "/usr/sbin/haproxy")
+    verdict, run = drill(cluster, path, status=status, meanwhile=repair_at_last)
+    killed = at(run.marks(), "took-effect")
+    return verdict, [holder in one.holders["external"] for one in run.samples() if one.at > killed]
+
+
+def test_a_vip_leaves_a_node_whose_balancer_does_not_come_back(cluster: Cluster, tmp_path: Path) -> None:
+    verdict, held = balancer_gone(cluster, tmp_path, "t-no-balancer", 0)
+    assert verdict["result"] == "pass" and not held[-1]
+
+
+def test_a_partition_loses_no_acknowledged_row(cluster: Cluster, tmp_path: Path) -> None:
+    """Clients reach both sides, and each side has a VIP; only the majority takes rows."""
+    budgets = {"lost": 0, "diverged": 0, "owners": 60}
+    path = scenario(tmp_path, "t-split", SPLIT, workloads=list(ROWS), rate=20, hold=12, budgets=budgets)
+    verdict, _ = drill(cluster, path, status=0)
+    assert verdict["result"] == "pass" and verdict["counts"]["ok"] > 50
 
 
 def test_a_hung_database_is_left_within_seconds(cluster: Cluster, tmp_path: Path) -> None:
@@ -207,6 +276,13 @@ def test_without_the_flush_a_power_cut_of_all_loses_rows(cluster: Cluster, tmp_p
     assert verdict["result"] == "fail" and verdict["counts"]["lost"] > 0
 
 
+def test_without_track_files_a_vip_stays_where_nobody_serves(cluster: Cluster, tmp_path: Path) -> None:
+    under(cluster, NO_TRACK_FILE)
+    verdict, held = balancer_gone(cluster, tmp_path, "t-no-track-file", 1)
+    assert verdict["result"] == "fail" and verdict["counts"]["new-failed"] > 20
+    assert held and all(held)
+
+
 def test_kolla_timings_behave_as_published(cluster: Cluster, tmp_path: Path) -> None:
     """Killed API out after about 8 s (checks every 2 s, five of them), VIP about 4 s after its holder's power cut.
 
@@ -251,6 +327,18 @@ def test_kolla_timings_behave_as_published(cluster: Cluster, tmp_path: Path) -> 
     waited = next(one.at for one in samples if one.at > begun + 0.5 and all(one.holders.values())) - begun
     print(f"kolla: both VIPs back after {waited:.1f} s")
     assert 2.5 <= waited <= 5
+
+
+def test_without_quorum_both_sides_of_a_partition_take_rows(cluster: Cluster, tmp_path: Path) -> None:
+    """The last drill of this lab: its databases are not the same any more."""
+    timers = ";".join(f"{name}={value}" for name, value in evs(cluster.target.plan.timing).items())
+    under(cluster, NO_QUORUM % timers)
+    budgets = {"lost": 0, "diverged": 0, "owners": 60}
+    path = scenario(
+        tmp_path, "t-no-quorum", SPLIT, workloads=list(ROWS), rate=20, hold=12, recover=150, budgets=budgets
+    )
+    verdict, _ = drill(cluster, path, status=1)
+    assert verdict["result"] == "fail" and what(verdict) & {"lost", "diverged"}
 
 
 def test_what_drills_leave_goes_with_the_lab(cluster: Cluster) -> None:

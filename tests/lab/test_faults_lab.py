@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from labs import NETWORKS, VIPS, Cluster, until
+from striking import CHECK_PORT, CLIENT, Drill
 
 from outlast.drill.faults.facts import gather
-from outlast.drill.faults.hands import Hands
 from outlast.drill.faults.networks import has_carrier
-from outlast.drill.faults.strike import Strike
-from outlast.drill.faults.verb import Order
 from outlast.drill.targets import resolve
 from outlast.drill.undo import UndoJournal, heal
 from outlast.errors import InputError
@@ -27,9 +23,7 @@ from outlast.lab.errors import LabError
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 NODES = ("s1", "s2", "s3")
-CLIENT = "x1"
 VIP = "10.61.0.250"
-CHECK_PORT = 9200
 BODY = f"""{NETWORKS}{VIPS}
 services: [haproxy, keepalived, galera, zookeeper]
 nodes:
@@ -40,62 +34,6 @@ nodes:
   {CLIENT}: {{roles: [compute]}}
 lab: {{volume: 1024}}
 """
-_numbers = itertools.count()
-
-
-class Drill:
-    """A small cluster with the hands of a drill."""
-
-    def __init__(self, cluster: Cluster, folder: Path) -> None:
-        self.cluster = cluster
-        self.folder = folder
-        target = cluster.target
-        self.hands = Hands(target.lab, target.plan)
-        self.address = {node.name: node.addresses["control-data"] for node in target.plan.nodes}
-        self.mgmt = {node.name: node.addresses["management"] for node in target.plan.nodes}
-
-    def order(self, verb: str, *nodes: str, **options: str | float | bool) -> Order:
-        return Order(id=f"{verb}-{next(_numbers)}", verb=verb, nodes=nodes, options=options)
-
-    def strike(self, verb: str, *nodes: str, **options: str | float | bool) -> Strike:
-        return Strike(self.hands, self.folder, self.order(verb, *nodes, **options))
-
-    @contextmanager
-    def struck(self, verb: str, *nodes: str, **options: str | float | bool) -> Iterator[Strike]:
-        """Broken, seen to be broken, and taken back at the end."""
-        strike = self.strike(verb, *nodes, **options)
-        begun = strike.begin()
-        try:
-            at = strike.took_effect(15)
-            assert at is not None, f"{verb} took no effect"
-            print(f"{verb}: took effect after {1000 * (at - begun):.0f} ms")
-            yield strike
-        finally:
-            strike.undo()
-        assert self.open() == []
-
-    def open(self) -> list[str]:
-        return [record["id"] for record in UndoJournal(self.folder).still_open()]
-
-    def pid(self, node: str, program: str) -> int:
-        return self.cluster.programs()[node, program][0]
-
-    def state(self, node: str, pid: int) -> str:
-        return self.cluster.inside(node, "ps", "-o", "stat=", "-p", str(pid), check=False).strip()[:1]
-
-    def hears(self, node: str, address: str, count: int = 1) -> int:
-        """How many of so many pings came back."""
-        said = self.cluster.inside(
-            node, "ping", "-n", "-q", "-i", "0.01", "-W", "0.4", "-c", str(count), address, check=False
-        )
-        return int(said.split(" received")[0].split()[-1])
-
-    def curl(self, node: str, *words: str) -> tuple[str, str]:
-        """Status and body that another node gets of the database's health check."""
-        url = f"http://{self.address[node]}:{CHECK_PORT}/"
-        argv = ("curl", "-s", "-m", "1", "-w", "\n%{http_code} %{exitcode}", *words, url)
-        body, _, codes = self.cluster.inside(CLIENT, *argv, check=False).rpartition("\n")
-        return codes, body
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +153,34 @@ def test_some_packets_are_lost(drill: Drill) -> None:
     assert drill.hears(CLIENT, drill.address["s1"], 100) == 100
 
 
+def test_packets_come_late_and_none_is_lost(drill: Drill) -> None:
+    def trip() -> tuple[float, ...]:
+        said = drill.cluster.inside(CLIENT, "ping", "-n", "-q", "-i", "0.02", "-c", "25", drill.address["s1"])
+        assert " 0% packet loss" in said
+        return tuple(float(word) for word in said.split("= ")[1].split(" ")[0].split("/"))
+
+    with drill.struck("slow", CLIENT, network="control-data", delay=0.1):
+        shortest, mean, *_ = trip()
+        assert shortest >= 200 and mean < 300
+        assert drill.hears("s1", drill.address["s2"], 5) == 5
+        assert "NO-CARRIER" not in drill.cluster.inside(CLIENT, "ip", "link", "show", "ctl")
+        silence = drill.strike("drop", CLIENT, network="control-data")
+        silence.begin()
+        assert silence.took_effect(15) and drill.hears(CLIENT, drill.address["s1"]) == 0
+        silence.undo()
+    assert trip()[0] < 100
+    assert "slow-" not in _ports(drill)
+
+
+def test_a_slow_node_can_lose_its_power(drill: Drill) -> None:
+    with drill.struck("slow", CLIENT, delay=0.05):
+        drill.cluster.poweroff(CLIENT)
+        drill.cluster.poweron(CLIENT)
+        until(lambda: drill.hears(CLIENT, drill.address["s1"]), 10, "a ping")
+    assert drill.hears(CLIENT, drill.address["s1"]) == 1
+    assert "slow-" not in _ports(drill)
+
+
 def test_a_partition_separates_its_sides_only(drill: Drill) -> None:
     with drill.struck("partition", CLIENT, groups=f"s1 | {CLIENT}", network="control-data") as strike:
         assert drill.hears(CLIENT, drill.address["s1"]) == 0
@@ -239,6 +205,11 @@ def test_one_way_only_the_other_is_still_heard(drill: Drill) -> None:
             assert heard.wait(5) == 0
         with drill.cluster.running("s1", *capture, "src", "host", there) as heard:
             assert heard.wait(5) == 124, "nothing in two seconds"
+
+
+def _ports(drill: Drill) -> str:
+    space = f"ol-{drill.hands.lab.topology.lab_id}"
+    return subprocess.run(["ip", "-n", space, "link", "show"], capture_output=True, text=True, check=True).stdout
 
 
 def _switch(drill: Drill) -> str:
@@ -346,6 +317,7 @@ hands, folder = Hands(target.lab, target.plan), Path(sys.argv[2])
 for verb, node, options in (
     ("link-down", "x1", {"network": "management"}),
     ("lose", "x1", {"network": "management"}),
+    ("slow", "x1", {"network": "control-data", "delay": 0.05}),
     ("overload-cpu", "x1", {"workers": 1}),
     ("pause", "s1", {"program": "zookeeper"}),
     ("fill", "x1", {"free-mib": 50}),
@@ -364,15 +336,16 @@ def test_what_a_killed_drill_leaves_is_healed_by_the_next(drill: Drill, tmp_path
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert done.returncode == -9, done.stderr
     assert drill.state("s1", pid) == "T"
-    assert len(UndoJournal(tmp_path).still_open()) == 6
+    assert len(UndoJournal(tmp_path).still_open()) == 7
     healed = heal(drill.hands, tmp_path)
     assert healed.failed == ()
     assert [sentence.split()[1] for sentence in healed.undone] == [
-        "stop-disk-writes", "fill", "pause", "overload-cpu", "lose", "link-down",
+        "stop-disk-writes", "fill", "pause", "overload-cpu", "slow", "lose", "link-down",
     ]  # fmt: skip
     assert drill.state("s1", pid) in ("S", "R")
     assert not _left(drill, CLIENT)
     assert "fault" not in _switch(drill)
+    assert "slow-" not in _ports(drill)
     until(lambda: has_carrier(drill.hands, CLIENT, "mgmt"), 2, "carrier")
     drill.cluster.inside(CLIENT, "touch", "/var/tmp/works")
     assert heal(drill.hands, tmp_path).undone == ()

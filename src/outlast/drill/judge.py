@@ -96,6 +96,7 @@ def judge(seen: Seen) -> Verdict:
             *judge_reasons.unsafe(known.findings),
             *_about_first_level(levels[0], known),
             *judge_reasons.budgets(budgets, figures, known, services),
+            *judge_reasons.left_out(seen.marks),
         ),
     )
 

@@ -47,6 +47,11 @@ def first_level(level: Level, times: Clock) -> tuple[str, ...]:
     return tuple(found)
 
 
+def left_out(marks: Iterable[Mark]) -> tuple[str, ...]:
+    """What was not measured; the verdict says nothing about it."""
+    return tuple(mark.detail for mark in marks if mark.what == "left-out")
+
+
 def budgets(
     known: Iterable[Budget], figures: Mapping[str, Figure], seen: Measured, services: Sequence[ServiceLoss]
 ) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from outlast.drill.console_stream import ConsoleStream
 from outlast.drill.faults.facts import gather
 from outlast.drill.faults.hands import Hands
 from outlast.drill.faults.strike import Strike
@@ -33,7 +34,8 @@ POLL = 0.1
 @dataclass(frozen=True)
 class Bench:
     """What a drill works with. look: the cluster's status now (code, sentence). works_again: makes something new and
-    reaches it; raises where that fails. tell: one line for the operator. journal: folder of the undo journal."""
+    reaches it; raises where that fails. tell: one line for the operator. journal: folder of the undo journal.
+    between: the stream between two servers; without it `missing` says why, where it could have been."""
 
     hands: Hands
     loads: Loads
@@ -43,6 +45,8 @@ class Bench:
     works_again: Callable[[], None]
     tell: Callable[[str], None]
     drain: float = 30.0
+    between: ConsoleStream | None = None
+    missing: str = ""
 
 
 @dataclass
@@ -120,16 +124,26 @@ class Drill:
 
     @contextlib.contextmanager
     def _load(self) -> Iterator[None]:
+        between = self.bench.between
         self.bench.loads.start()
+        if between:
+            between.start(lambda packets: self.bench.folder.append("streams.jsonl", packets))
+        elif self.bench.missing:
+            self.mark("left-out", self.bench.missing)
+            self.bench.tell(self.bench.missing)
         self.mark("load-started")
         self.bench.tell("load runs")
         try:
             yield
         except BaseException:
             self.bench.loads.kill()
+            if between:
+                between.stop(patient=False)
             raise
         meter = self.bench.loads.stop(self.bench.drain + 10)
         self.mark("load-stopped")
+        if between:
+            between.stop()
         self.bench.folder.write("meter.json", meter)
 
     def _break(self) -> None:

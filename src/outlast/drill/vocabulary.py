@@ -84,6 +84,14 @@ VERBS: Mapping[str, Verb] = {
         {"percent": Option("number", "How many of a hundred, per direction", 0.1, 100)},
         {"network": _NETWORK},
     ),
+    "slow": Verb(
+        "The node's packets come late, in both directions; none is lost",
+        {"delay": Option("number", "Seconds that each packet takes more, per direction", 0.001, 10)},
+        {
+            "network": _NETWORK,
+            "jitter": Option("number", "Up to so many seconds more, by chance of each packet (0)", 0, 10),
+        },
+    ),
     "partition": Verb(
         "The target and all other nodes no longer hear each other",
         {},

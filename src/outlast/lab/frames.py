@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from outlast.lab import network
 from outlast.lab.commands import Commands
 from outlast.lab.errors import LabError
-from outlast.lab.topology import Topology, port_name, switch_namespace
+from outlast.lab.topology import Topology, port_name, slow_name, switch_namespace
 
 WHOLE = 10_000
 """Share of frames is counted in ten-thousandths."""
@@ -49,13 +49,14 @@ def rules(name: str, drops: Sequence[Drop]) -> str:
 
 
 def ports(topology: Topology, nodes: Iterable[str], interfaces: Iterable[str]) -> tuple[str, ...]:
-    """The switch's ports of these nodes, as far as they have these interfaces."""
+    """The switch's ports of these nodes, as far as they have these interfaces; slow cables have another port."""
     wanted = tuple(interfaces)
     return tuple(
-        port_name(node, interface.name)
+        name(node, interface.name)
         for node in nodes
         for interface in topology.node(node).interfaces
         if interface.name in wanted
+        for name in (port_name, slow_name)
     )
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from outlast.lab import boot, frames, network, power, volumes
+from outlast.lab import boot, frames, network, power, slow, volumes
 from outlast.lab.commands import Commands
 from outlast.lab.errors import LabError
 from outlast.lab.ownership import Removed, destroy, leftovers
@@ -116,6 +116,20 @@ class Lab:
         """Take `drop_frames` back; safe to repeat."""
         with self._shared() as commands:
             frames.unload(commands, self.topology, fault)
+
+    def slow_down(self, fault: str, cables: Sequence[slow.Cable], delay: float, jitter: float) -> None:
+        """Every frame on these cables takes so many seconds more, in each direction. Raises LabError lab.slow."""
+        with self._shared():
+            slow.begin(self.topology, fault, cables, delay, jitter)
+
+    def slowed_frames(self, cables: Sequence[slow.Cable]) -> int:
+        """Frames that nodes have sent and that have arrived late, on the cable with fewest of them."""
+        return slow.passed(Commands(), self.topology, cables)
+
+    def speed_up(self, fault: str, cables: Sequence[slow.Cable]) -> None:
+        """Take `slow_down` back; safe to repeat."""
+        with self._shared() as commands:
+            slow.end(commands, self.topology, fault, cables)
 
     def freeze_disk(self, node: str) -> None:
         """Every write to the node's volume waits until `thaw_disk`, or until the node's power is cut."""

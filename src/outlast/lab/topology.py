@@ -127,6 +127,11 @@ def port_name(node: str, interface: str) -> str:
     return _fit(f"{node}.{interface}")
 
 
+def slow_name(node: str, interface: str) -> str:
+    """The port that takes its place in the bridge while the cable is slow."""
+    return _fit(f"slow-{node}.{interface}")
+
+
 def host_link_name(lab_id: str, network_index: int) -> str:
     """The host's end of a cable into the lab: the only link that a lab may have in the host's namespace."""
     return f"{MARK}{lab_id}-h{network_index}"

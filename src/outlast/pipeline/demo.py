@@ -16,7 +16,7 @@ SCRIPT = (Path(__file__).parent / "scripts" / "demo.py").read_text()
 GUEST = "/usr/share/outlast/guest"
 
 Told = dict[str, object]
-Action = Literal["run", "forget", "clean"]
+Action = Literal["run", "second", "forget", "clean"]
 
 
 async def demo(
@@ -25,9 +25,10 @@ async def demo(
     *,
     action: Action = "run",
     server: str = "demo-1",
+    second: str = "",
     seconds: float = 120,
 ) -> None:
-    """Runs the demo, forgets one server of it, or removes all of it; `told` gets every step with its seconds.
+    """Runs the demo, makes a second server, forgets one, or removes all; `told` gets every step with its seconds.
 
     Raises RolloutError where a step fails.
     """
@@ -39,6 +40,7 @@ async def demo(
         "action": action,
         "name": "demo",
         "server": server,
+        "second": second,
         "guest": GUEST,
         "cidr": external.cidr,
         "gateway": external.gateway,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import hashlib
-import json
 import os
 import platform
 import secrets as chance
@@ -19,6 +18,7 @@ from typing import Any
 
 from outlast.drill import views
 from outlast.drill.conclude import conclude
+from outlast.drill.console_stream import ConsoleStream
 from outlast.drill.faults.hands import Hands
 from outlast.drill.fitting import fits
 from outlast.drill.instrument.mix import MIX, by_origin
@@ -29,6 +29,7 @@ from outlast.drill.scenario_file import write
 from outlast.drill.undo import Healed, heal
 from outlast.errors import InputError, MachineError, OutlastError
 from outlast.lab.topology import node_namespace
+from outlast.pipeline import tenants
 from outlast.pipeline.bundles import own_code
 from outlast.pipeline.client import client_node, credentials
 from outlast.pipeline.demo import demo
@@ -41,8 +42,6 @@ from outlast.record.verdict import Verdict
 from outlast.rollout import secrets
 
 NETNS = Path("/run/netns")
-TENANT = "drill-1"
-"""The server that every drill's tenant stream goes to; made once, and left for the next drill."""
 LONGEST = 3600.0
 
 
@@ -106,13 +105,18 @@ def run(
         left = heal_all(target)
         for sentence in (*left.undone, *left.failed):
             tell(sentence)
-        for number, scenario in enumerate(scenarios, start=1):
-            reason = fits(scenario, target.plan)
-            if reason:
-                tell(f"{scenario.name}: left out: {reason}")
-                continue
-            tell(f"{scenario.name} ({number} of {len(scenarios)}): {scenario.title}")
-            yield one(target, scenario, tell, f"{session}-{number:02d}-{scenario.name}-{target.plan.timing.name}", seed)
+        try:
+            for number, scenario in enumerate(scenarios, start=1):
+                reason = fits(scenario, target.plan)
+                if reason:
+                    tell(f"{scenario.name}: left out: {reason}")
+                    continue
+                tell(f"{scenario.name} ({number} of {len(scenarios)}): {scenario.title}")
+                run_id = f"{session}-{number:02d}-{scenario.name}-{target.plan.timing.name}"
+                yield one(target, scenario, tell, run_id, seed)
+        finally:
+            if has_servers(target):
+                tenants.forget(target, tenants.SECOND, tell)
 
 
 def one(target: Target, scenario: Scenario, tell: Callable[[str], None], run_id: str, seed: int) -> Outcome:
@@ -127,9 +131,12 @@ def one(target: Target, scenario: Scenario, tell: Callable[[str], None], run_id:
     orders = orders_of(target, folder, scenario, workloads, prefix, password)
     loads = Loads(orders, folder.path, tell)
     server = f"again-{prefix}"
+    between, missing = between_servers(target, hands)
     bench = Bench(
         hands=hands,
         loads=loads,
+        between=between,
+        missing=missing,
         folder=folder,
         journal=home(target),
         look=look,
@@ -155,11 +162,21 @@ def one(target: Target, scenario: Scenario, tell: Callable[[str], None], run_id:
     loads.clean(120)
     remove_database(hands, target, tell)
     if target.plan.has("nova"):
-        forget(target, server, tell)
+        tenants.forget(target, server, tell)
     return Outcome(folder.path, verdict)
 
 
 # --- before ----------------------------------------------------------------------------------------------------------
+
+
+def between_servers(target: Target, hands: Hands) -> tuple[ConsoleStream | None, str]:
+    """The stream between two servers, or why there is none; "" for a cluster that has no servers."""
+    if not has_servers(target):
+        return None, ""
+    try:
+        return tenants.between(target, hands), ""
+    except OutlastError as error:
+        return None, f"no stream between servers was measured: {error.message}"
 
 
 def looker(target: Target) -> Callable[[], tuple[str, str]]:
@@ -229,7 +246,7 @@ def orders_of(
 ) -> tuple[Place, ...]:
     """One order for each place from which clients speak: outside for the APIs, a compute node for database and bus."""
     plan, stored = target.plan, secrets.read(secrets.path_for(target.path))
-    tenant = tenant_of(target) if plan.has("nova") and plan.members_of("nova-compute") else {}
+    tenant = tenants.first(target) if has_servers(target) else {}
     common: dict[str, Any] = {"folder": str(folder.path), "prefix": prefix, "seconds": LONGEST, "deadline": 30.0}
     found = []
     shares = by_origin(workloads, scenario.rate)
@@ -268,59 +285,17 @@ def inner_node(target: Target) -> str:
     return min(nodes, key=lambda node: ("compute" not in node.roles, "client" not in node.roles)).name
 
 
-def tenant_of(target: Target) -> Mapping[str, Any]:
-    """The tenant server with its floating address (made where it is not there yet), and ids to make others like it."""
-    told: dict[str, object] = {}
-    try:
-        asyncio.run(demo(target, told.update, server=TENANT))
-    except OutlastError:
-        # A cluster that has just come up may be slow; what cannot be made in two tries is a finding.
-        asyncio.run(demo(target, told.update, server=TENANT))
-    script = (
-        "import json,sys,openstack\n"
-        "cloud = openstack.connection.Connection(**json.load(sys.stdin))\n"
-        "ids = {'image': cloud.image.find_image('demo').id, 'flavor': cloud.compute.find_flavor('demo').id,"
-        " 'network': cloud.network.find_network('demo').id}\n"
-        "print(json.dumps(ids))\n"
-    )
-    given = credentials(target)
-    auth = {
-        "auth_url": given["OS_AUTH_URL"],
-        "username": given["OS_USERNAME"],
-        "password": given["OS_PASSWORD"],
-        "project_name": given["OS_PROJECT_NAME"],
-        "user_domain_name": given["OS_USER_DOMAIN_NAME"],
-        "project_domain_name": given["OS_PROJECT_DOMAIN_NAME"],
-        "region_name": given["OS_REGION_NAME"],
-        "interface": "public",
-    }
-
-    async def ask() -> dict[str, str]:
-        connector = target.connector(client_node(target))
-        argv = ("/opt/openstack/bin/python", "-c", script)
-        output = await connector.run(argv, timeout=60, input=json.dumps(auth).encode())
-        if output.status:
-            raise MachineError("drill.tenant", f"the tenant's ids cannot be read: {output.stderr.decode()[-300:]}")
-        ids: dict[str, str] = json.loads(output.stdout)
-        return ids
-
-    return {"address": told["address"], "server": asyncio.run(ask())}
-
-
 # --- during and after ------------------------------------------------------------------------------------------------
+
+
+def has_servers(target: Target) -> bool:
+    return target.plan.has("nova") and bool(target.plan.members_of("nova-compute"))
 
 
 def works_again(target: Target, server: str) -> None:
     """A new server on a new floating address, reached from outside; without Nova, nothing new can be tried."""
-    if target.plan.has("nova") and target.plan.members_of("nova-compute"):
+    if has_servers(target):
         asyncio.run(demo(target, lambda told: None, server=server, seconds=60))
-
-
-def forget(target: Target, server: str, tell: Callable[[str], None]) -> None:
-    try:
-        asyncio.run(demo(target, lambda told: None, action="forget", server=server))
-    except OutlastError as error:
-        tell(f"{server} could not be removed: {error.message}")
 
 
 def save_events(target: Target, folder: RunFolder, begun: float) -> None:

@@ -37,8 +37,9 @@ class Mark:
     """One moment of the drill.
 
     what: begun, load-started, inject, took-effect, repaired, undo, undone, redundant, timeout, load-stopped,
-    works-again, broken; taken-out, put-back (a server, by the balancer that holds the VIPs). detail: the fault and its
-    target, or the server, in words. fault: its number in the scenario, -1 for none.
+    works-again, broken; taken-out, put-back (a server, by the balancer that holds the VIPs); left-out (what was not
+    measured, and why). detail: the fault and its target, or the server, in words. fault: its number in the scenario, -1
+    for none.
     """
 
     at: float

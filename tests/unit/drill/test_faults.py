@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from outlast.drill import vocabulary
 from outlast.drill.faults.answers import port_of, redirect
-from outlast.drill.faults.hands import local_addresses
+from outlast.drill.faults.hands import Hands, local_addresses
 from outlast.drill.faults.networks import groups_of, pairs
 from outlast.drill.faults.table import VERBS, check_options
 from outlast.drill.faults.verb import Order
 from outlast.errors import InputError
 from outlast.lab import frames
 from outlast.lab.frames import Drop
+from outlast.pipeline.target import Target
 
 FIVE = ("c1", "c2", "c3", "c4", "c5")
 
@@ -60,6 +61,13 @@ def test_unknown_verbs_and_options_are_told_what_there_is() -> None:
 def test_whatever_a_scenario_may_say_is_taken() -> None:
     for name, verb in vocabulary.VERBS.items():
         assert set(verb.options) <= set(VERBS[name].options), name
+
+
+def test_a_delay_has_limits(lab: Target) -> None:
+    plain = Hands(None, lab.plan)  # type: ignore[arg-type]
+    for options in ({"delay": 0}, {"delay": 11}, {"delay": 1, "jitter": -1}):
+        with pytest.raises(InputError, match="slow"):
+            VERBS["slow"].prepare(plain, order("slow", **options))
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------

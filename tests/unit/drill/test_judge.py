@@ -343,3 +343,13 @@ def test_counts_name_what_the_scorecard_shows() -> None:
         "stale",
         "resurrected",
     }
+
+
+def test_all_streams_count_and_what_was_not_measured_is_told() -> None:
+    packets = (*stream((100, 101)), *(replace(packet, stream="between") for packet in stream((200,))))
+    verdict = judge(seen(packets=packets, budgets={"stream-lost": 2}))
+    assert [(loss.stream, loss.lost) for loss in verdict.streams] == [("between", 1), ("floating", 2)]
+    assert verdict.result == "fail" and verdict.reasons[0].startswith("stream-lost: 3, allowed 2")
+    sentence = "no stream between servers was measured: it needs two compute nodes"
+    verdict = judge(seen(marks=(*MARKS, Mark(at=1.0, what="left-out", detail=sentence))))
+    assert (verdict.result, verdict.reasons) == ("pass", (sentence,))

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from outlast.drill.load import pooled
 from outlast.drill.observer import Health, well_since
+from outlast.drill.run import Bench, Drill
+from outlast.record.history import Packet
+from outlast.record.run import RunFolder
 
 
 def health(*words: tuple[float, str]) -> tuple[Health, ...]:
@@ -47,3 +55,60 @@ def test_meters_add_what_adds_up_and_keep_the_worst_of_the_rest() -> None:
     two = {"requests": 5.0, "cpu_seconds": 0.5, "lateness_p99": 0.009, "seconds": 19.0}
     assert pooled([one, {}, two]) == {"requests": 15, "cpu_seconds": 1.5, "lateness_p99": 0.009, "seconds": 20}
     assert pooled([{}, {}]) == {}
+
+
+class _Told:
+    """Loads, or a stream: notes what it was told."""
+
+    def __init__(self, said: list[str]) -> None:
+        self.said = said
+
+    def start(self, note: Callable[[Sequence[Packet]], None] | None = None) -> None:
+        self.said.append("start")
+        if note:
+            note([Packet(stream="between", seq=0, sent=1.0)])
+
+    def stop(self, seconds: float = 0.0, patient: bool = True) -> dict[str, float]:
+        self.said.append("stop" if patient else "stop at once")
+        return {}
+
+    def kill(self) -> None:
+        self.said.append("kill")
+
+
+def drill_with(folder: RunFolder, **more: Any) -> Drill:
+    bench: Any = Bench(
+        hands=None,  # type: ignore[arg-type]
+        loads=_Told([]),  # type: ignore[arg-type]
+        folder=folder,
+        journal=folder.path,
+        look=lambda: ("ok", ""),
+        works_again=lambda: None,
+        tell=lambda sentence: None,
+        **more,
+    )
+    return Drill(None, bench, 0, "s-01")  # type: ignore[arg-type]
+
+
+def test_the_stream_between_servers_runs_with_the_load(tmp_path: Path) -> None:
+    said: list[str] = []
+    folder = RunFolder(tmp_path)
+    with drill_with(folder, between=_Told(said))._load():
+        assert said == ["start"]
+    assert said == ["start", "stop"]
+    assert [packet.stream for packet in folder.packets()] == ["between"]
+    assert [mark.what for mark in folder.marks()] == ["load-started", "load-stopped"]
+
+
+def test_an_interrupted_drill_waits_for_no_stream(tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt), drill_with(RunFolder(tmp_path), between=_Told(said))._load():
+        raise KeyboardInterrupt
+    assert said == ["start", "stop at once"]
+
+
+def test_a_stream_that_could_not_be_is_marked(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with drill_with(folder, missing="no stream: one compute node")._load():
+        pass
+    assert ("left-out", "no stream: one compute node") in [(mark.what, mark.detail) for mark in folder.marks()]

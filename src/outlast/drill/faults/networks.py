@@ -1,18 +1,22 @@
-"""Faults of the network: pulled cables, silent loss, chance loss, partitions. All at the switch, none in the node."""
+"""Faults of the network: pulled cables, silent loss, chance loss, partitions, delay. All at the switch."""
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
 from outlast.drill.faults.hands import Hands
 from outlast.drill.faults.verb import Order, Record, networks_of, nodes_of
 from outlast.errors import InputError
-from outlast.lab import frames
+from outlast.lab import frames, slow
 from outlast.lab.frames import Drop
 
+SLOWEST = 10.0
+"""Longest delay of a slow cable, seconds."""
 _NETWORK = "management, control-data, tunnel, external, several with commas, or all"
 
 
@@ -96,6 +100,51 @@ class Lose(_Frames):
         ports = frames.ports(hands.lab.topology, order.nodes, networks_of(hands, order, "all"))
         share = max(1, round(percent * frames.WHOLE / 100))
         return {"drops": [[ports, (), share], [(), ports, share]]}
+
+
+class Slow:
+    """Packets come late, in both directions; none is lost, and none overtakes another."""
+
+    options: Mapping[str, str] = {
+        "network": _NETWORK + " (all)",
+        "delay": "seconds that each packet takes more, per direction, up to 10",
+        "jitter": "up to so many seconds more, by chance of each packet (0)",
+    }
+
+    def prepare(self, hands: Hands, order: Order) -> Record:
+        delay, jitter = _positive(order, "delay", 0), order.number("jitter", 0)
+        if not (delay <= SLOWEST and 0 <= jitter <= SLOWEST):
+            raise InputError("drill.option", f"delay and jitter of slow are up to {SLOWEST:g} s")
+        interfaces = networks_of(hands, order, "all")
+        cables = [list(cable) for cable in slow.cables(hands.lab.topology, order.nodes, interfaces)]
+        return {"cables": cables, "interfaces": interfaces, "delay": delay, "jitter": jitter}
+
+    def inject(self, hands: Hands, record: Record, stop: threading.Event) -> None:
+        hands.lab.slow_down(record["id"], _cables(record), record["delay"], record["jitter"])
+
+    def took_effect(self, hands: Hands, record: Record) -> bool:
+        """A frame of every cable has come out at its other end: one of ours where the node itself is silent."""
+        if hands.lab.slowed_frames(_cables(record)):
+            return True
+        for node in nodes_of(record):
+            for interface in hands.lab.topology.node(node).interfaces:
+                if interface.name in record["interfaces"]:
+                    hands.in_network(node, partial(_say_something, interface.name))
+        return False
+
+    def undo(self, hands: Hands, record: Record) -> None:
+        hands.lab.speed_up(record["id"], _cables(record))
+
+
+def _say_something(interface: str) -> None:
+    """A frame to all, of a kind that is set aside for experiments (IEEE 802) and that nobody listens to."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as own:
+        own.bind((interface, 0))
+        own.send(b"\xff" * 6 + own.getsockname()[4] + b"\x88\xb5" + bytes(46))
+
+
+def _cables(record: Record) -> list[slow.Cable]:
+    return [(port, tap, bridge) for port, tap, bridge in record["cables"]]
 
 
 class Partition(_Frames):

@@ -1,10 +1,12 @@
 """Runs on the client node in OpenStack's environment: a first cloud, step by step, one JSON line per step done.
 
-Standard input: one JSON object {"auth": {OS_*…}, "action": "run", "forget" or "clean", "name": …, "guest": folder,
-"cidr": …, "gateway": …, "pool": [first, last], "server": name of the server}. Every step takes what is there already.
-Action "forget" removes this one server with its port and floating address.
+Standard input: one JSON object {"auth": {OS_*…}, "action": "run", "second", "forget" or "clean", "name": …,
+"guest": folder, "cidr": …, "gateway": …, "pool": [first, last], "server": name of the server, "second": name of
+another}. Every step takes what is there already. Action "second" makes a server on another compute node than the first,
+which streams to the first's inner address; "forget" removes one server with its port and floating address.
 """
 
+import base64
 import contextlib
 import json
 import socket
@@ -216,6 +218,45 @@ def run(cloud: Cloud, order: Order) -> int:
     return 0
 
 
+def second(cloud: Cloud, order: Order) -> int:
+    """A server that streams to the first one, on a node that is not the first one's."""
+    first = cloud.compute.get_server(cloud.compute.find_server(order["server"]).id)
+    inner = first.addresses[order["name"]]
+    address = next(str(one["addr"]) for one in inner if one.get("OS-EXT-IPS:type") != "floating")
+    places = {
+        one.host: one.availability_zone
+        for one in cloud.compute.services(binary="nova-compute")
+        if one.state == "up" and one.status == "enabled" and one.host != first.compute_host
+    }
+    found = cloud.compute.find_server(order["second"])
+    server = cloud.compute.get_server(found.id) if found else None
+    if server and not (server.status == "ACTIVE" and server.compute_host in places and streams_to(server) == address):
+        cloud.compute.delete_server(server)
+        gone(cloud, [server])
+        server = None
+    if not places:
+        tell("no second server", sentence=f"no compute node is up but {first.compute_host}")
+        return 0
+    if server is None:
+        host = sorted(places)[0]
+        made = cloud.compute.create_server(
+            name=order["second"],
+            image_id=cloud.image.find_image(order["name"]).id,
+            flavor_id=cloud.compute.find_flavor(order["name"]).id,
+            networks=[{"uuid": cloud.network.find_network(order["name"]).id}],
+            availability_zone=f"{places[host]}:{host}",
+            user_data=base64.b64encode(f"stream {address}\n".encode()).decode(),
+            metadata={"stream": address},
+        )
+        server = cloud.compute.wait_for_server(made, wait=order["seconds"], interval=0.3)
+    tell("second server", id=server.id, host=server.compute_host, to=first.compute_host)
+    return 0
+
+
+def streams_to(server: Resource) -> str:
+    return str((server.metadata or {}).get("stream", ""))
+
+
 def gone(cloud: Cloud, servers: list[Resource], seconds: float = 60.0) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and any(cloud.compute.find_server(server.id) for server in servers):
@@ -288,7 +329,7 @@ def main() -> int:
     order = json.load(sys.stdin)
     cloud = connect(order["auth"])
     try:
-        return {"run": run, "forget": forget, "clean": clean}[order["action"]](cloud, order)
+        return {"run": run, "second": second, "forget": forget, "clean": clean}[order["action"]](cloud, order)
     except Exception as error:
         tell("failed", sentence=f"{type(error).__name__}: {error}"[:600])
         return 1

@@ -1,6 +1,7 @@
 """Keepalived on every endpoint node: moves the virtual addresses by VRRP. Its guard never leaves one behind.
 
 Raw settings (`overrides: keepalived: keepalived.conf:`) are lines by section, "global_defs" or "vrrp_instance <vip>".
+`track_file: false` in an instance takes the balancer's track file out of it: that VIP stays where nobody serves.
 """
 
 from __future__ import annotations

@@ -147,3 +147,10 @@ def test_settings_of_another_code_are_read(tmp_path: Path) -> None:
 def guard(folder: Path, plan: Plan, node: str = "c1") -> RouterSettings:
     (folder / "guard.json").write_text(files(plan, "keepalived", node)[GUARD_CONFIG])
     return read_router(folder / "guard.json")
+
+
+def test_one_instance_may_be_told_not_to_follow_the_balancer() -> None:
+    plan = overridden(sample(), "keepalived", {"vrrp_instance internal": {"track_file": False}})
+    config = files(plan, "keepalived")[CONFIG]
+    assert not [line for line in block(config, "vrrp_instance internal") if "track_file" in line]
+    assert "track_file {" in block(config, "vrrp_instance external")

@@ -1,5 +1,6 @@
 #!/bin/sh
 # The whole test guest: network by DHCP, metadata once, then answers ping, TCP 80 (HTTP) and TCP 7 (echo).
+# With "stream ADDRESS" as its user data it pings that address without end, and says on its console what came back.
 export PATH=/bin
 say() { echo "guest $(cut -d' ' -f1 /proc/uptime): $*"; }
 
@@ -40,8 +41,8 @@ ip link set eth0 up
 say "eth0 $(cat /sys/class/net/eth0/address)"
 udhcpc -i eth0 -s /init -t 30 -T 1 -A 1 -O staticroutes -O mtu -S -b >/dev/null 2>&1
 
-metadata() { printf 'GET /latest/meta-data/%s HTTP/1.0\r\nHost: 169.254.169.254\r\n\r\n' "$1" | nc -w 5 169.254.169.254 80 2>/dev/null; }
-value() { # prints the body of a 200 answer
+metadata() { printf 'GET /latest/%s HTTP/1.0\r\nHost: 169.254.169.254\r\n\r\n' "$1" | nc -w 5 169.254.169.254 80 2>/dev/null; }
+value() { # PATH: prints the body of a 200 answer
     metadata "$1" | sed -e 's/\r$//' | { read -r _ status _ && [ "$status" = 200 ] && sed -e '1,/^$/d'; }
 }
 page() {
@@ -55,18 +56,25 @@ httpd -p 80 -h /www && say "http on port 80"
 nc -ll -p 7 -e cat >/dev/null 2>&1 &
 try=0
 while [ $try -lt 30 ]; do
-    instance=$(value instance-id)
+    instance=$(value meta-data/instance-id)
     [ -n "$instance" ] && break
     try=$((try + 1))
     sleep 1
 done
 if [ -n "$instance" ]; then
-    name=$(value hostname)
+    name=$(value meta-data/hostname)
     [ -z "$name" ] || hostname "$name"
     say "instance-id $instance"
+    peer=$(value user-data | sed -n 's/^stream \([0-9.]*\)$/\1/p')
 else
     say "no metadata"
 fi
 page
 say "ready $(cat /www/index.html)"
+# Rounds, because ping says only at its end how many packets it has sent: the last ones may all have been lost.
+while [ -n "$peer" ]; do
+    ping -i 0.05 "$peer" &
+    sleep 10
+    kill -INT $! && wait $!
+done
 while :; do sleep 3600; done

@@ -11,7 +11,7 @@ trap 'rm -rf "$ram"' EXIT
 
 mkdir -p "$out" "$ram/bin" "$ram/dev" "$ram/proc" "$ram/sys" "$ram/etc" "$ram/modules" "$ram/tmp" "$ram/www"
 cp /bin/busybox "$ram/bin/busybox"
-for tool in sh mount insmod ip ifconfig udhcpc nc cat cut grep sed head sleep hostname httpd mkdir ln route poweroff dmesg; do
+for tool in sh mount insmod ip ifconfig udhcpc nc cat cut grep sed head sleep hostname httpd mkdir ln route ping poweroff dmesg; do
     ln -s busybox "$ram/bin/$tool"
 done
 : >"$ram/modules/order"

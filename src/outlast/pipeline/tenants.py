@@ -1,0 +1,86 @@
+"""The tenants of a drill: a server that is reached from outside, and another, elsewhere, that streams to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from outlast.drill.console_stream import ConsoleStream
+from outlast.drill.faults.hands import Hands
+from outlast.errors import InputError, MachineError, OutlastError
+from outlast.pipeline.client import client_node, credentials
+from outlast.pipeline.demo import demo
+from outlast.pipeline.target import Target
+
+FIRST = "drill-1"
+"""The server that every drill's tenant streams go to; made once, and left for the next drill."""
+SECOND = "drill-2"
+"""The server that streams to it, on another compute node; it is there only while drills run: its packets cost time."""
+BETWEEN = "between"
+"""Name of the stream from the second to the first."""
+_CONSOLE = "/var/lib/nova/instances/{id}/console.log"
+_BOOT_SECONDS = 60.0
+
+
+def first(target: Target) -> Mapping[str, Any]:
+    """The tenant server with its floating address (made where it is not there yet), and ids to make others like it."""
+    told: dict[str, object] = {}
+    try:
+        asyncio.run(demo(target, told.update, server=FIRST))
+    except OutlastError:
+        # A cluster that has just come up may be slow; what cannot be made in two tries is a finding.
+        asyncio.run(demo(target, told.update, server=FIRST))
+    return {"address": told["address"], "server": asyncio.run(_ids(target))}
+
+
+def between(target: Target, hands: Hands) -> ConsoleStream:
+    """The stream between two servers, which has begun. Raises InputError drill.no-second-tenant where there is only one
+    compute node, MachineError where the server or its stream does not come."""
+    told: dict[str, object] = {}
+    asyncio.run(demo(target, told.update, action="second", server=FIRST, second=SECOND))
+    if "id" not in told:
+        raise InputError("drill.no-second-tenant", f"two compute nodes are needed: {told['sentence']}")
+    stream = ConsoleStream(BETWEEN, hands, str(told["host"]), _CONSOLE.format(id=told["id"]))
+    if not stream.speaks(_BOOT_SECONDS):
+        # Whatever is wrong with this one: the next drill makes another.
+        forget(target, SECOND, lambda sentence: None)
+        raise MachineError("drill.tenant", f"{SECOND} on {told['host']} got no answer from {FIRST} on {told['to']}")
+    return stream
+
+
+def forget(target: Target, server: str, tell: Callable[[str], None]) -> None:
+    """Removes a server with its port and floating address; what cannot be removed is told."""
+    try:
+        asyncio.run(demo(target, lambda told: None, action="forget", server=server))
+    except OutlastError as error:
+        tell(f"{server} could not be removed: {error.message}")
+
+
+async def _ids(target: Target) -> dict[str, str]:
+    script = (
+        "import json,sys,openstack\n"
+        "cloud = openstack.connection.Connection(**json.load(sys.stdin))\n"
+        "ids = {'image': cloud.image.find_image('demo').id, 'flavor': cloud.compute.find_flavor('demo').id,"
+        " 'network': cloud.network.find_network('demo').id}\n"
+        "print(json.dumps(ids))\n"
+    )
+    given = credentials(target)
+    auth = {
+        "auth_url": given["OS_AUTH_URL"],
+        "username": given["OS_USERNAME"],
+        "password": given["OS_PASSWORD"],
+        "project_name": given["OS_PROJECT_NAME"],
+        "user_domain_name": given["OS_USER_DOMAIN_NAME"],
+        "project_domain_name": given["OS_PROJECT_DOMAIN_NAME"],
+        "region_name": given["OS_REGION_NAME"],
+        "interface": "public",
+    }
+    connector = target.connector(client_node(target))
+    argv = ("/opt/openstack/bin/python", "-c", script)
+    output = await connector.run(argv, timeout=60, input=json.dumps(auth).encode())
+    if output.status:
+        raise MachineError("drill.tenant", f"the tenant's ids cannot be read: {output.stderr.decode()[-300:]}")
+    ids: dict[str, str] = json.loads(output.stdout)
+    return ids
