@@ -1,16 +1,14 @@
-"""All of Swift's maintenance in one process: `python -m outlast.node.swift_upkeep PAUSE SOCKET [DIRECTORY]`.
+"""All of Swift's maintenance in one process: `python -m outlast.node.swift_upkeep PAUSE [DIRECTORY]`.
 
 Runs in OpenStack's environment. Each round runs Swift's own daemons once, one after the other, then pauses (seconds).
 Replication and postponed updates belong to every round; audits and the reaper to the first round of every hour.
 A daemon that raises is reported and tried again in the next round; it stops none of the others.
-Whoever connects to the unix socket SOCKET is told by HTTP what runs now: the daemons' own threads make room for it.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-import socket
 import sys
 import time
 import traceback
@@ -68,61 +66,22 @@ def run(duty: Duty, daemon: Any) -> None:
         sys.stderr.write(f"{duty.section} failed:\n{traceback.format_exc()}")
 
 
-def answer(doing: str, since: float, now: float) -> bytes:
-    """What is said to whoever asks (pure)."""
-    body = f"{doing} for {now - since:.0f} s\n".encode()
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body)
-
-
-class Told:
-    """What runs now, told to whoever connects."""
-
-    def __init__(self) -> None:
-        self.doing, self.since = "starting", time.monotonic()
-
-    def now(self, doing: str) -> None:
-        self.doing, self.since = doing, time.monotonic()
-
-    def serve(self, path: str) -> None:
-        import eventlet  # type: ignore[import-not-found]
-
-        if os.path.exists(path):
-            os.unlink(path)
-        listener = eventlet.listen(path, socket.AF_UNIX)
-        eventlet.spawn(eventlet.serve, listener, self._talk)
-
-    def _talk(self, connection: Any, _address: object) -> None:
-        # Whoever goes away early was told nothing, which is his own affair.
-        try:
-            connection.settimeout(5)
-            connection.recv(4096)
-            connection.sendall(answer(self.doing, self.since, time.monotonic()))
-        except OSError:
-            return
-        finally:
-            connection.close()
-
-
 def main() -> None:
     from swift.common import utils
 
-    pause, path = float(sys.argv[1]), sys.argv[2]
-    directory = sys.argv[3] if len(sys.argv) > 3 else "/etc/swift"
+    pause = float(sys.argv[1])
+    directory = sys.argv[2] if len(sys.argv) > 2 else "/etc/swift"
     utils.monkey_patch()
-    import eventlet
+    import eventlet  # type: ignore[import-not-found]
 
     eventlet.hubs.use_hub(utils.get_hub())
     utils.disable_fallocate()
-    told = Told()
-    told.serve(path)
     daemons = {duty.section: load(duty, directory) for duty in DUTIES}
     last = {duty.section: time.monotonic() for duty in DUTIES}
     while True:
         for duty in due(last, time.monotonic()):
-            told.now(duty.section)
             run(duty, daemons[duty.section])
             last[duty.section] = time.monotonic()
-        told.now("resting")
         time.sleep(pause)
 
 

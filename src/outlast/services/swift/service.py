@@ -14,7 +14,7 @@ from outlast.services import oslo
 from outlast.services.contract import Service
 from outlast.services.swift import config
 from outlast.spec.file import Directory, File, Ini
-from outlast.spec.probe import UNIX, Probe
+from outlast.spec.probe import Probe
 from outlast.spec.program import Program, Step
 from outlast.spec.service import CatalogueEntry, Frontend, MemberSpec, Option, Port, ServiceSpec
 
@@ -58,7 +58,6 @@ SPEC = ServiceSpec(
 )
 
 PYTHON = f"{oslo.HOME}/bin/python"
-UPKEEP = "/run/outlast/swift-upkeep.sock"
 CODE = (("PYTHONPATH", "/var/lib/outlast/code"), ("LANG", "C.UTF-8"))
 
 
@@ -107,13 +106,18 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
                 interval=4.0,
                 timeout=2.0,
             ),
-            Probe("http", f"{UNIX}{UPKEEP}", statuses=(200,), program="swift-upkeep", interval=3.0, timeout=3.0),
+            # It works for long without a pause and then rests; on a busy node its turn comes late.
+            Probe("pulse", path="group", program="swift-upkeep", interval=10.0, timeout=_upkeep(plan) + 30.0),
         ),
     )
 
 
+def _upkeep(plan: Plan) -> float:
+    return float(str(plan.option("swift", "upkeep_seconds")))
+
+
 def _programs(plan: Plan) -> tuple[Program, ...]:
-    pause = str(plan.option("swift", "upkeep_seconds"))
+    pause = f"{_upkeep(plan):g}"
     return (
         Program(
             "swift-storage", (PYTHON, "-m", "outlast.node.swift_storage"), env=CODE, priority=40, nice=oslo.API_NICE
@@ -121,7 +125,7 @@ def _programs(plan: Plan) -> tuple[Program, ...]:
         Program(
             "swift-rsync", ("/usr/bin/rsync", "--daemon", "--no-detach", "--config=/etc/swift/rsyncd.conf"), priority=40
         ),
-        Program("swift-upkeep", (PYTHON, "-m", "outlast.node.swift_upkeep", pause, UPKEEP), env=CODE, nice=15),
+        Program("swift-upkeep", (PYTHON, "-m", "outlast.node.swift_upkeep", pause), env=CODE, nice=15),
         Program(
             "swift-proxy",
             (f"{oslo.HOME}/bin/swift-proxy-server", "/etc/swift/proxy-server.conf", "-v"),

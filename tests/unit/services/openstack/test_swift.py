@@ -5,7 +5,7 @@ from __future__ import annotations
 from openstack_plan import ini, sample
 
 from outlast.node.swift_rings import devices
-from outlast.node.swift_upkeep import DUTIES, HOUR, answer, due
+from outlast.node.swift_upkeep import DUTIES, HOUR, due
 from outlast.services.swift.service import SERVICE, rings
 
 
@@ -51,10 +51,3 @@ def test_audits_wait_an_hour_and_replication_does_not() -> None:
     last = {duty.section: 100.0 for duty in DUTIES}
     assert all(duty.every == 0 for duty in due(last, 101.0))
     assert due(last, 100.0 + HOUR) == DUTIES
-
-
-def test_upkeep_tells_what_runs_now() -> None:
-    head, _, body = answer("object-replicator", 100.0, 112.4).partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert f"Content-Length: {len(body)}".encode() in head
-    assert body == b"object-replicator for 12 s\n"
