@@ -16,7 +16,7 @@ from outlast.spec.program import Program
 PULSE_ONLY = {
     "keepalived": "its guard has no ears; the guard itself watches keepalived",
     "neutron-ovn-maintenance": "it listens nowhere and consumes no messages",
-    "swift-upkeep": "it works for long and rests for long; a socket of its own was not answered for 30 s on a busy node",
+    "swift-upkeep": "it works for long and rests for long; on a busy node its own socket was not answered for 30 s",
 }
 """Programs of which only a sign of life can be had, and why."""
 
