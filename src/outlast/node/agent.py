@@ -64,6 +64,7 @@ class Agent:
         self.snapshot_at = time.monotonic()
         self.said: dict[str, str] = {}
         self.cycle = 0
+        self.paused = ""
         self.recoveries: Mapping[str, Recovery] = {}
         self.reader: Reader | None = None
         self.ends = Ends()
@@ -124,6 +125,7 @@ class Agent:
         for service, code, sentence in self.ends.seen(bundle.members, states):
             self._event(service, code, sentence)
         view = reader.read(states)
+        self._note_pause(view.paused)
         actions = decide(view)
         todo = next((action for action in actions if action.kind != "none"), None)
         self._publish(bundle, view, actions, todo)
@@ -296,8 +298,17 @@ class Agent:
             galera=galera,
             has_data=tuple(name for name, item in self.recoveries.items() if item.fact().has_data),
             settled=all(action.final for action in actions) and not view.paused,
+            paused=view.paused,
         )
         self.snapshot_at = time.monotonic()
+
+    def _note_pause(self, reason: str) -> None:
+        if reason != self.paused:
+            code, sentence = (
+                ("agent.paused", f"repair is paused: {reason}") if reason else ("agent.resumed", "repair goes on")
+            )
+            self._event("", code, sentence)
+        self.paused = reason
 
     def _say(self, member: MemberView, action: Action) -> None:
         """A waiting sentence becomes an event once, when its code changes."""

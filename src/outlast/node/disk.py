@@ -102,6 +102,14 @@ def _is_current(file: BundleFile) -> bool:
         return False
 
 
+def paused() -> str:
+    """Why the agent shall keep its hands off, "" where it need not. An empty file holds it back all the same."""
+    try:
+        return PAUSE.read_text(errors="replace").strip() or "no reason given"
+    except FileNotFoundError:
+        return ""
+
+
 def ensure(directory: Directory) -> None:
     """The directory with its owner and mode; its content stays."""
     path = Path(directory.path)

@@ -54,7 +54,10 @@ class GaleraFact:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One node at one moment. `age` is the seconds since the cycle that made it, filled in by the answer."""
+    """One node at one moment. `age` is the seconds since the cycle that made it, filled in by the answer.
+
+    `paused`: why its agent keeps its hands off; "": it does not.
+    """
 
     cluster: str
     node: str
@@ -70,6 +73,7 @@ class Snapshot:
     has_data: tuple[str, ...] = field(default=())
     age: float = 0.0
     settled: bool = False
+    paused: str = ""
 
 
 def encode(snapshot: Snapshot) -> bytes:

@@ -1,0 +1,112 @@
+"""Verbs that keep a running cluster: what is so, what was done, holding the agents back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from outlast.cli import show
+from outlast.cli.words import File, Json, run, say_json
+
+if TYPE_CHECKING:
+    from outlast.pipeline.pause import Done
+
+Nodes = Annotated[list[str] | None, typer.Argument(help="Nodes; none: all.")]
+
+
+def status(file: File = None, as_json: Json = False) -> None:
+    """Services by node, VIP holders, and what is not well. Exit 1 unless all is well."""
+    from outlast.pipeline import verbs
+    from outlast.pipeline.target import open_target
+
+    target = open_target(file)
+    seen, _ = run(verbs.look(target))
+    if as_json:
+        say_json(asdict(seen))
+    else:
+        out = show.console()
+        out.print(show.status_table(target.plan, seen))
+        for line in show.lines_below(target.plan, seen):
+            out.print(line)
+        for service, row in seen.cells.items():
+            for node, cell in row.items():
+                if not cell.settled:
+                    out.print(f"  {service} on {node}: {cell.sentence}")
+    if seen.code != "ok":
+        raise typer.Exit(1)
+
+
+def watch(file: File = None, seconds: Annotated[float, typer.Option(help="Between two looks.")] = 1.0) -> None:
+    """The status, again and again, until Ctrl-C."""
+    from rich.console import Group
+    from rich.live import Live
+
+    from outlast.pipeline import verbs
+    from outlast.pipeline.target import open_target
+
+    target = open_target(file)
+
+    async def keep_looking() -> None:
+        with Live(console=show.console(), refresh_per_second=4) as live:
+            while True:
+                seen, _ = await verbs.look(target)
+                live.update(Group(show.status_table(target.plan, seen), *show.lines_below(target.plan, seen)))
+                await asyncio.sleep(seconds)
+
+    run(keep_looking())
+
+
+def events(
+    file: File = None,
+    node: Annotated[str, typer.Option(help="Only this node.")] = "",
+    service: Annotated[str, typer.Option(help="Only this service.")] = "",
+    last: Annotated[int, typer.Option(help="How many.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """What the agents decided and did, in time order."""
+    from outlast.pipeline import verbs
+    from outlast.pipeline.target import open_target
+
+    found = run(verbs.all_events(open_target(file), node, service))[-last:]
+    if as_json:
+        say_json([asdict(event) for event in found])
+        return
+    for event in found:
+        at = datetime.fromtimestamp(event.at).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        print(f"{at}  {event.node:8} {event.service or 'agent':14} {event.code:20} {event.sentence}")
+
+
+def pause(
+    nodes: Nodes = None,
+    file: File = None,
+    reason: Annotated[str, typer.Option(help="Why; who and when are added.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Hold the agents back: they look and change nothing.  [dim]outlast pause c2 --reason "new disk"[/]"""
+    from outlast.pipeline import pause as verb
+    from outlast.pipeline.target import open_target
+
+    _tell(run(verb.pause(open_target(file), nodes or (), verb.signed(reason, time.time()))), as_json)
+
+
+def resume(nodes: Nodes = None, file: File = None, as_json: Json = False) -> None:
+    """Let paused agents go on.  [dim]outlast resume c2[/]"""
+    from outlast.pipeline import pause as verb
+    from outlast.pipeline.target import open_target
+
+    _tell(run(verb.resume(open_target(file), nodes or ())), as_json)
+
+
+def _tell(done: tuple[Done, ...], as_json: bool) -> None:
+    if as_json:
+        say_json([asdict(one) for one in done])
+    else:
+        for one in done:
+            print(f"{one.node:8} {one.sentence}")
+    if not all(one.well for one in done):
+        raise typer.Exit(1)
