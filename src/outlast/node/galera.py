@@ -31,6 +31,11 @@ MISSES = 2
 Its age grows meanwhile, so that nobody takes the old answer for a new one."""
 FIRST_PERMIT = disk.PERMITS / "galera"
 
+PC_BOOTSTRAP = "SET GLOBAL wsrep_provider_pc_bootstrap = ON"
+"""With the plugin wsrep-provider, which MariaDB 11.8 loads, the provider's options are variables, and only that."""
+PC_BOOTSTRAP_WITHOUT_PLUGIN = "SET GLOBAL wsrep_provider_options = 'pc.bootstrap=YES'"
+_UNKNOWN_VARIABLE = 1193
+
 _KINDS = {
     recovery.START: "start",
     recovery.BOOTSTRAP: "bootstrap",
@@ -217,7 +222,12 @@ class GaleraRecovery:
 
         connection = pymysql.connect(unix_socket=self.socket, user="root", read_timeout=10, ssl_disabled=True)
         with contextlib.closing(connection), connection.cursor() as cursor:
-            cursor.execute("SET GLOBAL wsrep_provider_options='pc.bootstrap=YES'")
+            try:
+                cursor.execute(PC_BOOTSTRAP)
+            except pymysql.MySQLError as error:
+                if error.args[0] != _UNKNOWN_VARIABLE:
+                    raise
+                cursor.execute(PC_BOOTSTRAP_WITHOUT_PLUGIN)
 
 
 def _from_status(stored: GaleraFact, seen: Mapping[str, str]) -> GaleraFact:

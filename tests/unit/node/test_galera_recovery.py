@@ -263,3 +263,35 @@ def test_a_peer_that_falls_silent_is_not_believed_any_longer(rule: galera.Galera
     rule.bundle = replace(BUNDLE, agent_port=1)
     asyncio.run(rule._hear(Peer("c2", "127.0.0.1", ("galera",))))
     assert rule.heard == {}
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, [galera.PC_BOOTSTRAP]), (1193, [galera.PC_BOOTSTRAP, galera.PC_BOOTSTRAP_WITHOUT_PLUGIN])]
+)
+def test_pc_bootstrap_with_and_without_the_plugin(
+    rule: galera.GaleraRecovery, monkeypatch: pytest.MonkeyPatch, number: int, said: list[str]
+) -> None:
+    """With the plugin, the provider's options cannot be set as one string; without it, its variables do not exist."""
+    import pymysql
+
+    told: list[str] = []
+
+    class Server:
+        def __enter__(self) -> Server:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def close(self) -> None: ...
+
+        def cursor(self) -> Server:
+            return self
+
+        def execute(self, statement: str) -> None:
+            told.append(statement)
+            if number and len(told) == 1:
+                raise pymysql.OperationalError(number, "Unknown system variable")
+
+    monkeypatch.setattr(pymysql, "connect", lambda **_: Server())
+    rule._pc_bootstrap()
+    assert told == said

@@ -102,7 +102,7 @@ class GaleraStep:
 
     recover-position  stop the member if it runs, then read its position (mariadbd --wsrep-recover)
     start             plain start: join.  bootstrap: start as the first of a new primary component
-    pc-bootstrap      SET GLOBAL wsrep_provider_options='pc.bootstrap=YES' on the running member
+    pc-bootstrap      make the running member the first of a new primary component, without a restart
     ask-permit        try to get the recovery permit; nothing else until it is there
     """
 
