@@ -22,7 +22,7 @@ EVENT_SLACK = 0.05
 
 ROUTINE = frozenset({
     "agent.bundle", "agent.paused", "agent.resumed", "guard-adopted", "guard-fit", "guard-reload", "guard-serving",
-    "guard-stopped", "member.busy", "member.ok", "member.settled", "step.done", "step.run",
+    "guard-stopped", "member.busy", "member.ok", "member.settled", "server-back", "step.done", "step.run",
 })  # fmt: skip
 """Codes of events that only inform: whoever says them has not noticed any fault."""
 
