@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from dataclasses import asdict
 from datetime import datetime
@@ -61,24 +62,33 @@ def watch(file: File = None, seconds: Annotated[float, typer.Option(help="Betwee
     run(keep_looking())
 
 
-def events(
+def events(  # noqa: PLR0913 - one argument for each option
     file: File = None,
     node: Annotated[str, typer.Option(help="Only this node.")] = "",
-    service: Annotated[str, typer.Option(help="Only this service.")] = "",
-    last: Annotated[int, typer.Option(help="How many.")] = 100,
+    service: Annotated[str, typer.Option(help="Only this service; agent: what belongs to none.")] = "",
+    code: Annotated[str, typer.Option(help="Only codes that begin so, such as galera. or server-")] = "",
+    since: Annotated[str, typer.Option(help="From: 90s, 10m, 2h or 1d ago, or a time such as 2026-02-03T12:30.")] = "",
+    until: Annotated[str, typer.Option(help="To, in the same words.")] = "",
+    last: Annotated[int, typer.Option("-n", "--last", min=1, help="At most so many, the latest.")] = 100,
+    evidence: Annotated[bool, typer.Option("--evidence", help="Show what each rests on.")] = False,
     as_json: Json = False,
 ) -> None:
-    """What the agents decided and did, in time order."""
-    from outlast.pipeline import verbs
+    """What agents and guards decided and did, in time order.  [dim]outlast events --service galera --since 10m[/]"""
+    from outlast.pipeline.events import Wanted, find, moment
     from outlast.pipeline.target import open_target
 
-    found = run(verbs.all_events(open_target(file), node, service))[-last:]
+    target, now = open_target(file), time.time()
+    found = run(find(target, Wanted(node, service, code, moment(since, now), moment(until, now))))
+    if found.silent:
+        print(f"no answer from {', '.join(found.silent)}: their events are not in this list", file=sys.stderr)
     if as_json:
-        say_json([asdict(event) for event in found])
+        say_json([asdict(event) for event in found.events[-last:]])
         return
-    for event in found:
+    for event in found.events[-last:]:
         at = datetime.fromtimestamp(event.at).astimezone().strftime("%H:%M:%S.%f")[:-3]
         print(f"{at}  {event.node:8} {event.service or 'agent':14} {event.code:20} {event.sentence}")
+        if evidence and event.evidence:
+            print(f"{'':37} {event.evidence}")
 
 
 def pause(

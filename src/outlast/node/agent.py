@@ -24,7 +24,7 @@ from outlast.node.recovery import Recovery, recoveries
 from outlast.node.serve import Server
 from outlast.node.supervisor import Supervisor
 from outlast.node.view import Attempt, MemberView, View, step_digest
-from outlast.record import events
+from outlast.record import events, guards
 from outlast.spec import bundle as bundles
 from outlast.spec import snapshot as snapshots
 from outlast.spec.bundle import Bundle, BundleMember
@@ -321,8 +321,11 @@ class Agent:
         return snapshots.encode(replace(self.snapshot, age=time.monotonic() - self.snapshot_at))
 
     def _answer_events(self, query: Mapping[str, str]) -> bytes:
-        after = int(query.get("after", "0") or 0)
-        return msgspec.json.encode(events.read(disk.EVENTS, after)[-int(query.get("last", "2000")) :])
+        """Our own events behind the `after`-th and the guards', all from `since` on (wall time), in time order."""
+        own = events.read(disk.EVENTS, int(query.get("after", "0") or 0))
+        since = float(query.get("since", "0") or 0)
+        both = [event for event in (*own, *guards.read(disk.GUARDS, self.snapshot.node)) if event.at >= since]
+        return msgspec.json.encode(sorted(both, key=lambda event: event.at)[-int(query.get("last", "2000")) :])
 
 
 def _state(member: MemberView, action: Action) -> MemberState:

@@ -20,6 +20,7 @@ BUNDLE = HOME / "bundle.json"
 CODE = HOME / "code"
 PERMITS = HOME / "permits"
 EVENTS = HOME / "events.jsonl"
+GUARDS = RUN / "guard"
 SOCKET = RUN / "agent.sock"
 PAUSE = HOME / "pause"
 
