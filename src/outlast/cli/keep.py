@@ -112,6 +112,30 @@ def resume(nodes: Nodes = None, file: File = None, as_json: Json = False) -> Non
     _tell(run(verb.resume(open_target(file), nodes or ())), as_json)
 
 
+def recover(
+    file: File = None,
+    lost: Annotated[
+        list[str] | None,
+        typer.Option("--accept-loss", help="Give this node's database up until it is back; may be repeated."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What the agents would do next, or why they do not.  [dim]outlast recover --accept-loss c3[/]"""
+    from outlast.cli.show_recover import lines
+    from outlast.pipeline import recover as verb
+    from outlast.pipeline.target import open_target
+
+    target = open_target(file)
+    if lost:
+        _tell(run(verb.accept_loss(target, lost)), as_json)
+        return
+    seen = run(verb.recover(target))
+    if as_json:
+        say_json(asdict(seen))
+    else:
+        print("\n".join(lines(seen, time.time())))
+
+
 def _tell(done: tuple[Done, ...], as_json: bool) -> None:
     if as_json:
         say_json([asdict(one) for one in done])

@@ -135,6 +135,7 @@ app.command()(keep.status)
 app.command()(keep.watch)
 app.command()(keep.pause)
 app.command()(keep.resume)
+app.command()(keep.recover)
 app.command()(keep.events)
 
 

@@ -84,6 +84,19 @@ def write(
             os.close(folder)
 
 
+def remove(path: Path) -> None:
+    """Durably; nothing where it is not there."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def stale(files: Iterable[BundleFile]) -> tuple[str, ...]:
     """Paths that differ from the bundle in content, mode or owner; a `once` file only where it is absent."""
     return tuple(file.path for file in files if not _is_current(file))
