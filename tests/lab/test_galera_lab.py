@@ -271,6 +271,42 @@ def test_a_missing_member_is_waited_for_by_name(database: Cluster) -> None:
     assert missing_rows(database, "s1", "waited-for", said) == set()
 
 
+def test_one_that_stays_away_is_given_up_by_name(database: Cluster) -> None:
+    """Policy safe: the cluster stops there, and one command accepts the loss. What the others had is kept.
+
+    s2 is paused meanwhile, and held back after the power cut too.
+    """
+    database.run("pause", "s2", options=["--reason", "new disk"])
+    assert "rollout.paused" in database.run("up", status=1)
+    with writing(database, "s1", "given-up") as said:
+        until(lambda: len(said) > 20, 20, "rows")
+        database.poweroff(*NODES)
+    off = time.monotonic()
+    database.poweron("s1", "s2")
+    until(lambda: "would do" in database.run("recover"), 60, lambda: database.run("recover"))
+    assert "new disk" in database.run("status", status=1)
+    assert database.run("resume", "s2").split() == ["s2", "resumed"]
+    until(lambda: "--accept-loss s3" in database.run("recover"), 60, lambda: database.run("recover"))
+    assert "s1 answers" in database.run("recover", status=2, options=["--accept-loss", "s1"])
+    begun, at = time.monotonic(), time.time()
+    print(f"whom they wait for was known {begun - off:.1f} s after power on")
+    database.run("recover", options=["--accept-loss", "s3"])
+    until(lambda: in_primary(database) >= 1, 60, lambda: database.run("recover"))
+    print(f"one was primary {time.monotonic() - begun:.1f} s after the command")
+    until(lambda: in_primary(database) == 2, 60, lambda: database.run("recover"))
+    print(f"two of three were primary {time.monotonic() - begun:.1f} s after the command")
+    assert "not waited for" in database.run("recover", status=2, options=["--accept-loss", "s3"])
+    database.poweron("s3")
+    print(f"s3 was back {database.await_settled(90):.1f} s after its power on")
+    assert "nothing to do" in database.run("recover")
+    until(lambda: all_alike(database), 20, "equal content")
+    bootstraps = ("galera.most-advanced", "galera.pc-bootstrap", "galera.first")
+    codes = [event.code for event in database.events(service="galera", after=at)]
+    assert sum(codes.count(code) for code in bootstraps) == 1
+    # s3 is back: the note is gone, so that the next power loss waits for it again.
+    until(lambda: all(fact.given_up == () for fact in database.galera().values()), 20, "notes dropped")
+
+
 def test_by_policy_a_majority_goes_on(new_lab: NewLab) -> None:
     cluster = new_lab("galera-most", MAJORITY)
     cluster.up()

@@ -219,6 +219,28 @@ def test_writer_is_kept_over_death_and_reload(lab: GuardLab, master: GuardNode) 
     assert writer() == second
 
 
+def test_a_server_that_hangs_leaves_and_comes_back_once(lab: GuardLab, master: GuardNode) -> None:
+    begun, hung = time.time(), lab.helpers[0]
+
+    def told(node: GuardNode) -> list[tuple[str, str, str]]:
+        mine = [one for one in node.events("haproxy") if one["code"].startswith("server-") and one["at"] > begun]
+        return [(one["code"], one["backend"], one["server"]) for one in mine if one["evidence"]]
+
+    def await_all(said: list[tuple[str, str, str]]) -> None:
+        until = time.monotonic() + 10
+        while any(told(node) != said for node in lab.nodes.values()):
+            assert time.monotonic() < until, [told(node) for node in lab.nodes.values()]
+            time.sleep(0.05)
+
+    assert told(master) == []
+    hung.send_signal(signal.SIGSTOP)
+    try:
+        await_all([("server-left", "web", "n1")])
+    finally:
+        hung.send_signal(signal.SIGCONT)
+    await_all([("server-left", "web", "n1"), ("server-back", "web", "n1")])
+
+
 def test_stop_hands_the_vip_over_and_refuses_nobody(lab: GuardLab, master: GuardNode) -> None:
     load = lab.load(5, RATE)
     time.sleep(1)

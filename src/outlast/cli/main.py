@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
-from outlast.cli import drill, nines, show
+from outlast.cli import drill, keep, nines, show
+from outlast.cli.words import File, Json, run, say_json
 from outlast.errors import ClusterFileError, OutlastError
 
 app = typer.Typer(
@@ -30,21 +28,6 @@ node_app = typer.Typer(help="One node: power it off and on.", no_args_is_help=Tr
 app.add_typer(node_app, name="node")
 app.add_typer(drill.app, name="drill")
 app.command()(nines.nines)
-
-File = Annotated[
-    Path | None,
-    typer.Option("-f", "--file", help="Cluster file. Default: $OUTLAST_CLUSTER, ./cluster.yaml, or the only lab's."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-T = TypeVar("T")
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
-
-
-def say_json(value: object) -> None:
-    print(json.dumps(value, indent=2, default=str))
 
 
 @app.command()
@@ -124,7 +107,7 @@ def up(
         out.print("nothing to change: the cluster is as the cluster file says")
     seen, _ = run(verbs.look(target))
     out.print(show.status_table(target.plan, seen))
-    for line in show.vip_lines(target.plan, seen):
+    for line in show.lines_below(target.plan, seen):
         out.print(line)
     if report.changed:
         for name, seconds in sorted(report.milestones.items(), key=lambda item: item[1]):
@@ -148,69 +131,12 @@ def down(file: File = None, as_json: Json = False) -> None:
         print(f"removed {', '.join(counts)}")
 
 
-@app.command()
-def status(file: File = None, as_json: Json = False) -> None:
-    """Services by node, VIP holders, and what is not well. Exit 1 unless all is well."""
-    from outlast.pipeline import verbs
-    from outlast.pipeline.target import open_target
-
-    target = open_target(file)
-    seen, _ = run(verbs.look(target))
-    if as_json:
-        say_json(asdict(seen))
-    else:
-        out = show.console()
-        out.print(show.status_table(target.plan, seen))
-        for line in show.vip_lines(target.plan, seen):
-            out.print(line)
-        for service, row in seen.cells.items():
-            for node, cell in row.items():
-                if not cell.settled:
-                    out.print(f"  {service} on {node}: {cell.sentence}")
-    if seen.code != "ok":
-        raise typer.Exit(1)
-
-
-@app.command()
-def watch(file: File = None, seconds: Annotated[float, typer.Option(help="Between two looks.")] = 1.0) -> None:
-    """The status, again and again, until Ctrl-C."""
-    from rich.console import Group
-    from rich.live import Live
-
-    from outlast.pipeline import verbs
-    from outlast.pipeline.target import open_target
-
-    target = open_target(file)
-
-    async def keep_looking() -> None:
-        with Live(console=show.console(), refresh_per_second=4) as live:
-            while True:
-                seen, _ = await verbs.look(target)
-                live.update(Group(show.status_table(target.plan, seen), *show.vip_lines(target.plan, seen)))
-                await asyncio.sleep(seconds)
-
-    run(keep_looking())
-
-
-@app.command()
-def events(
-    file: File = None,
-    node: Annotated[str, typer.Option(help="Only this node.")] = "",
-    service: Annotated[str, typer.Option(help="Only this service.")] = "",
-    last: Annotated[int, typer.Option(help="How many.")] = 100,
-    as_json: Json = False,
-) -> None:
-    """What the agents decided and did, in time order."""
-    from outlast.pipeline import verbs
-    from outlast.pipeline.target import open_target
-
-    found = run(verbs.all_events(open_target(file), node, service))[-last:]
-    if as_json:
-        say_json([asdict(event) for event in found])
-        return
-    for event in found:
-        at = datetime.fromtimestamp(event.at).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        print(f"{at}  {event.node:8} {event.service or 'agent':14} {event.code:20} {event.sentence}")
+app.command()(keep.status)
+app.command()(keep.watch)
+app.command()(keep.pause)
+app.command()(keep.resume)
+app.command()(keep.recover)
+app.command()(keep.events)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -29,7 +30,7 @@ def status_table(plan: Plan, seen: ClusterStatus) -> Table:
     table = Table(title=f"{plan.cluster}: {seen.sentence}", title_justify="left", title_style="bold")
     table.add_column("service")
     for name in nodes:
-        table.add_column(name, justify="center")
+        table.add_column(f"{name} [yellow]paused[/]" if name in seen.paused else name, justify="center")
     table.add_column("kind", style="dim")
     for service, row in seen.cells.items():
         if not row:
@@ -43,6 +44,12 @@ def status_table(plan: Plan, seen: ClusterStatus) -> Table:
 def _cell(health: str, settled: bool) -> Text:
     mark = MARKS.get(health, "?")
     return Text(mark if settled or health != "ok" else f"{mark}…", style=COLOURS.get(health, "red"))
+
+
+def lines_below(plan: Plan, seen: ClusterStatus) -> list[str]:
+    """What belongs below the table: paused nodes with their reasons, and who holds each VIP."""
+    paused = [f"[yellow]repair is paused on {node}[/]: {escape(reason)}" for node, reason in seen.paused.items()]
+    return [*paused, *vip_lines(plan, seen)]
 
 
 def vip_lines(plan: Plan, seen: ClusterStatus) -> list[str]:

@@ -66,6 +66,7 @@ class Agent:
         self.snapshot_at = time.monotonic()
         self.said: dict[str, str] = {}
         self.cycle = 0
+        self.paused = ""
         self.recoveries: Mapping[str, Recovery] = {}
         self.reader: Reader | None = None
         self.ends = Ends()
@@ -127,6 +128,7 @@ class Agent:
         for service, code, sentence in self.ends.seen(bundle.members, states):
             self._event(service, code, sentence)
         view = reader.read(states)
+        self._note_pause(view.paused)
         actions = decide(view)
         todo = next((action for action in actions if action.kind != "none"), None)
         self._publish(bundle, view, actions, todo)
@@ -304,8 +306,17 @@ class Agent:
             galera=galera,
             has_data=tuple(name for name, item in self.recoveries.items() if item.fact().has_data),
             settled=all(action.final for action in actions) and not view.paused,
+            paused=view.paused,
         )
         self.snapshot_at = time.monotonic()
+
+    def _note_pause(self, reason: str) -> None:
+        if reason != self.paused:
+            code, sentence = (
+                ("agent.paused", f"repair is paused: {reason}") if reason else ("agent.resumed", "repair goes on")
+            )
+            self._event("", code, sentence)
+        self.paused = reason
 
     def _say(self, member: MemberView, action: Action) -> None:
         """A waiting sentence becomes an event once, when its code changes."""
@@ -318,8 +329,11 @@ class Agent:
         return snapshots.encode(replace(self.snapshot, age=time.monotonic() - self.snapshot_at))
 
     def _answer_events(self, query: Mapping[str, str]) -> bytes:
-        after = int(query.get("after", "0") or 0)
-        return msgspec.json.encode(events.read(disk.EVENTS, after)[-int(query.get("last", "2000")) :])
+        """Events behind the `after`-th, from `since` on (wall time); the guards' are among them, a little later."""
+        found = events.read(disk.EVENTS, int(query.get("after", "0") or 0))
+        since = float(query.get("since", "0") or 0)
+        kept = sorted((event for event in found if event.at >= since), key=lambda event: event.at)
+        return msgspec.json.encode(kept[-int(query.get("last", "2000")) :])
 
 
 def _state(member: MemberView, action: Action) -> MemberState:

@@ -20,6 +20,7 @@ BUNDLE = HOME / "bundle.json"
 CODE = HOME / "code"
 PERMITS = HOME / "permits"
 EVENTS = HOME / "events.jsonl"
+GUARDS = RUN / "guard"
 SOCKET = RUN / "agent.sock"
 PAUSE = HOME / "pause"
 
@@ -83,6 +84,19 @@ def write(
             os.close(folder)
 
 
+def remove(path: Path) -> None:
+    """Durably; nothing where it is not there."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def stale(files: Iterable[BundleFile]) -> tuple[str, ...]:
     """Paths that differ from the bundle in content, mode or owner; a `once` file only where it is absent."""
     return tuple(file.path for file in files if not _is_current(file))
@@ -100,6 +114,14 @@ def _is_current(file: BundleFile) -> bool:
         return path.read_bytes() == file.text.encode()
     except (OSError, KeyError):  # absent, unreadable, or of a user that is not there yet: writing it tells which
         return False
+
+
+def paused() -> str:
+    """Why the agent shall keep its hands off, "" where it need not. An empty file holds it back all the same."""
+    try:
+        return PAUSE.read_text(errors="replace").strip() or "no reason given"
+    except FileNotFoundError:
+        return ""
 
 
 def ensure(directory: Directory) -> None:

@@ -31,6 +31,11 @@ MISSES = 2
 Its age grows meanwhile, so that nobody takes the old answer for a new one."""
 FIRST_PERMIT = disk.PERMITS / "galera"
 
+PC_BOOTSTRAP = "SET GLOBAL wsrep_provider_pc_bootstrap = ON"
+"""With the plugin wsrep-provider, which MariaDB 11.8 loads, the provider's options are variables, and only that."""
+PC_BOOTSTRAP_WITHOUT_PLUGIN = "SET GLOBAL wsrep_provider_options = 'pc.bootstrap=YES'"
+_UNKNOWN_VARIABLE = 1193
+
 _KINDS = {
     recovery.START: "start",
     recovery.BOOTSTRAP: "bootstrap",
@@ -86,6 +91,7 @@ class GaleraRecovery:
         self.own = GaleraFact()
         self.own_at = 0.0
         self.since = time.monotonic()
+        self.given_at = self.since
         self.heard: dict[str, Heard] = {}
         self.looking: asyncio.Task[None] | None = None
         self.looked_at = 0.0
@@ -110,20 +116,24 @@ class GaleraRecovery:
     def _view(self, running: bool) -> GaleraView:
         now = time.monotonic()
         known = {name: _member_fact(heard.fact, now - heard.at) for name, heard in self.heard.items()}
-        known[self.bundle.node] = _member_fact(self.own, now - self.own_at)
-        first = "first" if FIRST_PERMIT.exists() else ""
+        known[self.bundle.node] = _member_fact(self.fact(), now - self.own_at)
         return GaleraView(
             node=self.bundle.node,
             members=self.order,
             facts=known,
             running=running,
-            permit="recovery" if self.permits.held("galera") else first,
+            permit=self._permit(),
             policy=self.bundle.recovery,
             seconds=now - self.since,
         )
 
+    def _permit(self) -> str:
+        return "recovery" if self.permits.held("galera") else "first" if FIRST_PERMIT.exists() else ""
+
     def fact(self) -> GaleraFact:
-        return replace(self.own, age=time.monotonic() - self.own_at)
+        now = time.monotonic()
+        told = now - self.given_at if self.own.given_up else 0.0
+        return replace(self.own, age=now - self.own_at, given_seconds=told, permit=self._permit())
 
     def _look(self, running: bool, eager: bool) -> None:
         """`eager`: the probes say well; what we know of ourselves must not lag behind."""
@@ -159,6 +169,8 @@ class GaleraRecovery:
             return
         self.missed = 0
         self._became(_from_status(stored, seen), at)
+        if self.own.state == "primary" and not self.own.given_up:
+            await asyncio.to_thread(disk.remove, Path(facts.GIVEN_UP))
         whole = int(seen.get("wsrep_cluster_size", "0")) == len(self.order)
         if self.own.state == "primary" and whole and self.permits.held("galera"):
             await asyncio.to_thread(self.permits.release, "galera")
@@ -167,6 +179,8 @@ class GaleraRecovery:
         at = time.monotonic() if at is None else at
         if fact.state != self.own.state:
             self.since = at
+        if fact.given_up != self.own.given_up:
+            self.given_at = time.monotonic()
         self.own, self.own_at = fact, at
         if fact.state == "primary":
             # That there is a database is what `up` asks before it permits a first bootstrap.
@@ -182,6 +196,7 @@ class GaleraRecovery:
             uuid=uuid,
             seqno=seqno,
             view=view or (),
+            given_up=facts.given_up(_text(facts.GIVEN_UP), note),
         )
 
     async def _hear(self, peer: Peer) -> None:
@@ -194,6 +209,8 @@ class GaleraRecovery:
             return
         if said.galera is not None and said.cluster == self.bundle.cluster:
             self.heard[peer.node] = Heard(said.galera, time.monotonic() - said.age - said.galera.age)
+            if peer.node in self.own.given_up and said.galera.state != "down":
+                self.given_at = time.monotonic()  # it runs: nobody goes on without it on our word
 
     # --- hands ---------------------------------------------------------------------------------------------------
 
@@ -217,7 +234,12 @@ class GaleraRecovery:
 
         connection = pymysql.connect(unix_socket=self.socket, user="root", read_timeout=10, ssl_disabled=True)
         with contextlib.closing(connection), connection.cursor() as cursor:
-            cursor.execute("SET GLOBAL wsrep_provider_options='pc.bootstrap=YES'")
+            try:
+                cursor.execute(PC_BOOTSTRAP)
+            except pymysql.MySQLError as error:
+                if error.args[0] != _UNKNOWN_VARIABLE:
+                    raise
+                cursor.execute(PC_BOOTSTRAP_WITHOUT_PLUGIN)
 
 
 def _from_status(stored: GaleraFact, seen: Mapping[str, str]) -> GaleraFact:
@@ -240,6 +262,8 @@ def _member_fact(fact: GaleraFact, age: float) -> MemberFact:
         last_view=fact.view or None,
         view_number=fact.view_number,
         age=max(0.0, age),
+        given_up=fact.given_up,
+        given_seconds=fact.given_seconds,
     )
 
 

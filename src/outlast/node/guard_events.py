@@ -9,14 +9,14 @@ from pathlib import Path
 
 from outlast.node import disk
 
-FOLDER = disk.RUN / "guard"
+FOLDER = disk.GUARDS
 END = ".events.jsonl"
 COMMON = ("guard", "at", "monotonic", "code", "sentence")
 
 
 @dataclass(frozen=True)
 class Told:
-    """One event of a guard. `at`: wall time in seconds; `evidence`: its other words as JSON, "" when it has none."""
+    """One event of a guard. `at`: wall time in seconds; `evidence`: what the guard calls so, else its other words."""
 
     at: float
     service: str
@@ -70,8 +70,8 @@ def _lines(path: Path, offset: int) -> list[bytes]:
 def _told(line: bytes) -> Told | None:
     try:
         found = json.loads(line)
-        more = {key: value for key, value in found.items() if key not in COMMON}
-        evidence = json.dumps(more) if more else ""
+        more = ", ".join(f"{key} {value}" for key, value in found.items() if key not in COMMON)
+        evidence = str(found.get("evidence", "")) or more
         return Told(float(found["at"]), str(found["guard"]), str(found["code"]), str(found["sentence"]), evidence)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None

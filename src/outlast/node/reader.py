@@ -51,10 +51,9 @@ class Reader:
         members = self._strained(tuple(self._member(member, states, wanted) for member in self.bundle.members))
         self.prober.refresh(wanted, states)
         ours = {program.name for member in self.bundle.members for program in member.programs}
-        paused = disk.PAUSE.read_text().strip() if disk.PAUSE.exists() else ""
         # One that is stopping is asked about again when it has stopped, instead of as fast as the agent can turn.
         strangers = tuple(name for name, state in states.items() if name not in ours and state.state != "STOPPING")
-        return View(time.monotonic(), self.bundle.node, members, strangers, paused=paused)
+        return View(time.monotonic(), self.bundle.node, members, strangers, paused=disk.paused())
 
     def _member(
         self, member: BundleMember, states: Mapping[str, ProgramState], wanted: dict[Hashable, Probe]

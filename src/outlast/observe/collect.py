@@ -34,11 +34,16 @@ async def collect(connectors: Mapping[str, Connector], timeout: float = 2.0) -> 
     return dict(zip(connectors, answers, strict=True))
 
 
-async def events(connector: Connector, after: int = 0, timeout: float = 3.0) -> list[Event]:
-    """A node's events behind `after`. Raises RemoteError or OSError where the agent does not answer."""
+async def events(
+    connector: Connector, after: int = 0, timeout: float = 5.0, *, since: float = 0.0, last: int = 50_000
+) -> list[Event]:
+    """A node's events, its guards' among them: the agent's behind `after`, all from `since` on (wall time, seconds).
+
+    Raises RemoteError or OSError where the agent does not answer.
+    """
     import msgspec
 
-    body = await asyncio.wait_for(ask(connector, f"/events?after={after}"), timeout)
+    body = await asyncio.wait_for(ask(connector, f"/events?after={after}&since={since}&last={last}"), timeout)
     return msgspec.json.decode(body, type=list[Event])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from outlast.observe.answer import Answer, Unreachable
 from outlast.plan.plan import Plan
@@ -20,9 +20,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """The whole cluster. `code`: ok, changing (well but not settled), degraded, or down.
+    """The whole cluster. `code`: ok, paused (well, but held back), changing (well but not settled), degraded, or down.
 
-    `holders`: nodes that carry each VIP (one is right; none or two is a finding).
+    `holders`: nodes that carry each VIP (one is right; none or two is a finding). `paused`: why, by node.
     """
 
     code: str
@@ -30,6 +30,7 @@ class ClusterStatus:
     nodes: Mapping[str, str]
     cells: Mapping[str, Mapping[str, Cell]]
     holders: Mapping[str, tuple[str, ...]]
+    paused: Mapping[str, str] = field(default_factory=dict)
 
 
 def status(plan: Plan, answers: Mapping[str, Answer]) -> ClusterStatus:
@@ -60,8 +61,13 @@ def status(plan: Plan, answers: Mapping[str, Answer]) -> ClusterStatus:
         )
         for vip in plan.vips.values()
     }
+    paused = {
+        name: answer.paused for name, answer in answers.items() if not isinstance(answer, Unreachable) and answer.paused
+    }
     code, sentence = _summary(plan, cells, holders)
-    return ClusterStatus(code, sentence, nodes, cells, holders)
+    if paused:
+        code, sentence = "paused" if code == "ok" else code, f"{sentence}; repair is paused on {', '.join(paused)}"
+    return ClusterStatus(code, sentence, nodes, cells, holders, paused)
 
 
 def _summary(

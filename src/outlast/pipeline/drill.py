@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,8 @@ from outlast.pipeline import tenants
 from outlast.pipeline.bundles import own_code
 from outlast.pipeline.client import client_node, credentials
 from outlast.pipeline.demo import demo
+from outlast.pipeline.events import Wanted, find
 from outlast.pipeline.target import Target
-from outlast.pipeline.verbs import all_events
 from outlast.pipeline.verbs import look as look_at
 from outlast.plan.plan import CONTROL_DATA
 from outlast.record.run import HOME, RunFolder, RunRecord
@@ -302,11 +302,10 @@ def save_events(target: Target, folder: RunFolder, begun: float) -> None:
     """The agents' and guards' events since the drill began, on the run's clock."""
     offset = time.time() - time.monotonic()
     try:
-        found = asyncio.run(all_events(target))
+        found = asyncio.run(find(target, Wanted(since=begun))).events
     except (OutlastError, OSError):
         return
-    mine = [event for event in found if event.at >= begun]
-    folder.append("events.jsonl", [type(event)(**{**vars(event), "at": event.at - offset}) for event in mine])
+    folder.append("events.jsonl", [replace(event, at=event.at - offset) for event in found])
 
 
 def record_of(target: Target, scenario: Scenario, run_id: str, seed: int) -> RunRecord:

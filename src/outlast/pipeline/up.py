@@ -22,6 +22,7 @@ from outlast.pipeline.budgets import keep_budgets
 from outlast.pipeline.bundles import bundles
 from outlast.pipeline.client import await_cloud
 from outlast.pipeline.hosts import prepare
+from outlast.pipeline.pause import refuse_paused
 from outlast.pipeline.progress import Progress
 from outlast.pipeline.target import NOTE, Target
 from outlast.rollout.rollout import Rollout, roll
@@ -47,7 +48,8 @@ class Report:
 async def up(target: Target, progress: Progress, *, host_access: bool = False, deadline: float = 900.0) -> Report:
     """Raises MachineError, ImageError, LabError, RemoteError or RolloutError; run it again to continue.
 
-    ClusterFileError, before anything is changed, where the settings break a budget.
+    ClusterFileError, before anything is changed, where the settings break a budget; RolloutError rollout.paused where a
+    node is paused.
     """
     report = Report()
     target.check_owner()
@@ -55,6 +57,7 @@ async def up(target: Target, progress: Progress, *, host_access: bool = False, d
     if target.is_lab:
         check_machine(target)
     with only_one(target):
+        await refuse_paused(target)
         if target.is_lab:
             with _phase(report, progress, "image"):
                 image = await asyncio.to_thread(build_image, progress)

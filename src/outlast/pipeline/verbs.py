@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
 
 from outlast.errors import InputError
 from outlast.lab import ownership
-from outlast.observe.collect import Answer, collect, events
+from outlast.observe.collect import Answer, collect
 from outlast.observe.status import ClusterStatus, status
 from outlast.pipeline.budgets import keep_budgets
 from outlast.pipeline.bundles import bundles
+from outlast.pipeline.events import Wanted, find
 from outlast.pipeline.target import NOTE, Target
 from outlast.pipeline.up import only_one
 from outlast.record.events import Event
@@ -52,11 +52,7 @@ async def look(target: Target) -> tuple[ClusterStatus, Mapping[str, Answer]]:
 
 async def all_events(target: Target, node: str = "", service: str = "") -> list[Event]:
     """Events of all nodes (or one), in time order; nodes out of reach are left out."""
-    async with target.reached() as all_nodes:
-        connectors = {name: item for name, item in all_nodes.items() if not node or name == node}
-        found = await asyncio.gather(*(events(item) for item in connectors.values()), return_exceptions=True)
-    flat = [event for item in found if not isinstance(item, BaseException) for event in item]
-    return sorted((event for event in flat if not service or event.service == service), key=lambda event: event.at)
+    return list((await find(target, Wanted(node, service))).events)
 
 
 async def differences(target: Target) -> tuple[Change, ...]:

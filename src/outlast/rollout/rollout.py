@@ -176,6 +176,11 @@ async def settle(
         waiting = [node for node in nodes if not _is_well(answers[node], new[node], added or frozenset())]
         if not waiting and (added is not None or not _homeless(new, answers)):
             return
+        if paused := [node for node in nodes if _is_paused(answers[node])]:
+            sentence = (
+                f"repair was paused on {', '.join(paused)} meanwhile; outlast resume, then run it again to continue"
+            )
+            raise RolloutError("rollout.paused", sentence)
         if refused := _refused(nodes, answers, new):
             raise RolloutError("rollout.config-refused", f"{refused}. What runs goes on as before")
         if time.monotonic() > until:
@@ -197,6 +202,10 @@ def _refused(nodes: tuple[str, ...], answers: Mapping[str, Answer], new: Mapping
             if state.phase == "refused":
                 return f"{state.service} on {node}: {state.sentence}"
     return ""
+
+
+def _is_paused(answer: Answer) -> bool:
+    return not isinstance(answer, Unreachable) and bool(answer.paused)
 
 
 def _is_well(answer: Answer, bundle: Bundle, added: frozenset[tuple[str, str]]) -> bool:

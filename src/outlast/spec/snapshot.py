@@ -40,7 +40,9 @@ class MemberState:
 class GaleraFact:
     """What a node knows of its own database for the recovery rule (services/galera/recovery.py: MemberFact).
 
-    uuid "": the position is not known. `age`: seconds since it was true, when the snapshot was made.
+    uuid "": the position is not known. `age`: seconds since it was true, when the snapshot was made. `given_up`,
+    `given_seconds`: members that the operator gave up, and for how long this node has told so. `permit`:
+    "first" or "recovery" while it holds one.
     """
 
     state: str = "unknown"
@@ -50,11 +52,17 @@ class GaleraFact:
     view: tuple[str, ...] = ()
     view_number: int = -1
     age: float = 0.0
+    given_up: tuple[str, ...] = ()
+    given_seconds: float = 0.0
+    permit: str = ""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One node at one moment. `age` is the seconds since the cycle that made it, filled in by the answer."""
+    """One node at one moment. `age` is the seconds since the cycle that made it, filled in by the answer.
+
+    `paused`: why its agent keeps its hands off; "": it does not.
+    """
 
     cluster: str
     node: str
@@ -70,6 +78,7 @@ class Snapshot:
     has_data: tuple[str, ...] = field(default=())
     age: float = 0.0
     settled: bool = False
+    paused: str = ""
 
 
 def encode(snapshot: Snapshot) -> bytes:

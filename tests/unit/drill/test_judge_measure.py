@@ -254,6 +254,14 @@ def test_detected_by_the_first_event_that_is_not_routine() -> None:
     assert detected(events, EFFECT) == EFFECT + 2
 
 
+@pytest.mark.parametrize(
+    ("code", "noticed"),
+    [("server-left", True), ("guard-died", True), ("server-back", False), ("agent.resumed", False)],
+)
+def test_who_says_that_a_server_left_has_noticed(code: str, noticed: bool) -> None:
+    assert (detected([event(EFFECT + 1, code)], EFFECT) is not None) == noticed
+
+
 def test_an_event_a_little_too_early_is_at_once() -> None:
     assert detected([event(EFFECT - 0.03)], EFFECT) == EFFECT
     assert detected([event(EFFECT - 0.06)], EFFECT) is None

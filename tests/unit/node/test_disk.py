@@ -138,3 +138,12 @@ def test_a_directory_gets_its_mode_and_keeps_its_content(tmp_path: Path) -> None
     disk.ensure(wanted)
     assert Path(wanted.path).stat().st_mode & 0o7777 == 0o750
     assert (tmp_path / "a" / "b" / "file").read_text() == "x"
+
+
+def test_a_file_that_says_nothing_holds_the_agent_back_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "PAUSE", tmp_path / "pause")
+    assert disk.paused() == ""
+    disk.PAUSE.write_text("\n")
+    assert disk.paused() == "no reason given"
+    disk.PAUSE.write_text("new disk\n")
+    assert disk.paused() == "new disk"

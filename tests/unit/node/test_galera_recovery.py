@@ -84,7 +84,7 @@ def memo() -> Memo:
 def rule(memo: Memo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> galera.GaleraRecovery:
     """One that neither looks nor asks, on an empty disk."""
     monkeypatch.setattr(galera, "FIRST_PERMIT", tmp_path / "permit")
-    for name in ("GRASTATE", "VIEW", "GVWSTATE", "DATA", "BOOTSTRAP", "RUN"):
+    for name in ("GRASTATE", "VIEW", "GVWSTATE", "DATA", "BOOTSTRAP", "RUN", "GIVEN_UP"):
         monkeypatch.setattr(facts, name, str(tmp_path / name))
     monkeypatch.setattr(galera.GaleraRecovery, "_look", lambda self, running, eager: None)
     return galera.GaleraRecovery(BUNDLE, MEMBER, memo)
@@ -263,3 +263,61 @@ def test_a_peer_that_falls_silent_is_not_believed_any_longer(rule: galera.Galera
     rule.bundle = replace(BUNDLE, agent_port=1)
     asyncio.run(rule._hear(Peer("c2", "127.0.0.1", ("galera",))))
     assert rule.heard == {}
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, [galera.PC_BOOTSTRAP]), (1193, [galera.PC_BOOTSTRAP, galera.PC_BOOTSTRAP_WITHOUT_PLUGIN])]
+)
+def test_pc_bootstrap_with_and_without_the_plugin(
+    rule: galera.GaleraRecovery, monkeypatch: pytest.MonkeyPatch, number: int, said: list[str]
+) -> None:
+    """With the plugin, the provider's options cannot be set as one string; without it, its variables do not exist."""
+    import pymysql
+
+    told: list[str] = []
+
+    class Server:
+        def __enter__(self) -> Server:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def close(self) -> None: ...
+
+        def cursor(self) -> Server:
+            return self
+
+        def execute(self, statement: str) -> None:
+            told.append(statement)
+            if number and len(told) == 1:
+                raise pymysql.OperationalError(number, "Unknown system variable")
+
+    monkeypatch.setattr(pymysql, "connect", lambda **_: Server())
+    rule._pc_bootstrap()
+    assert told == said
+
+
+def test_who_is_given_up_is_told_with_the_time(rule: galera.GaleraRecovery, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(galera.time, "monotonic", lambda: clock[0])
+    asyncio.run(rule._look_at_own(False))
+    assert (rule.fact().given_up, rule.fact().given_seconds) == ((), 0.0)
+    Path(facts.GIVEN_UP).write_text("c3\n")
+    asyncio.run(rule._look_at_own(False))
+    clock[0] = 107.0
+    asyncio.run(rule._look_at_own(False))
+    told = rule.fact()
+    assert (told.given_up, told.given_seconds) == (("c3",), 7.0)
+    assert rule._view(False).own.given_up == ("c3",)
+
+
+def test_a_note_that_is_over_is_removed_by_a_primary_member(
+    rule: galera.GaleraRecovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(galera, "status", lambda socket, timeout: SYNCED)
+    Path(facts.GIVEN_UP).write_text("c3\n")
+    asyncio.run(rule._look_at_own(True))
+    assert Path(facts.GIVEN_UP).exists(), "c3 is not back"
+    Path(facts.VIEW).write_text(f"uuid: {UUID}\nmembers: c1 c3\nids: x y\n")
+    asyncio.run(rule._look_at_own(True))
+    assert not Path(facts.GIVEN_UP).exists()

@@ -31,7 +31,7 @@ def test_each_event_once_also_for_an_agent_that_starts_again(tmp_path: Path, gua
     events = reader(tmp_path)
     first, second = events.news()
     assert (first.service, first.code, first.evidence) == ("haproxy", "guard-died", "")
-    assert second.evidence == '{"network": "management", "silent": {"c2": 1.2}}' and second.at > 1e9
+    assert second.evidence == "network management, silent {'c2': 1.2}" and second.at > 1e9
     guards[1].event("guard-joined", "three")
     assert sentences(reader(tmp_path)) == ["three"]
     assert sentences(reader(tmp_path)) == []

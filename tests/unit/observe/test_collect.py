@@ -114,7 +114,7 @@ def test_events(tmp_path: Path) -> None:
     async def go() -> list[Event]:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             request = await reader.readuntil(b"\r\n\r\n")
-            assert request.startswith(b"GET /events?after=7 ")
+            assert request.startswith(b"GET /events?after=7&since=8.5&last=50000 ")
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + msgspec.json.encode(told))
             await writer.drain()
             writer.close()
@@ -123,7 +123,7 @@ def test_events(tmp_path: Path) -> None:
         wire = Wire()
         wire.path = tmp_path / "s"
         try:
-            return await collect.events(wire, after=7)
+            return await collect.events(wire, after=7, since=8.5)
         finally:
             server.close()
 

@@ -80,6 +80,17 @@ def test_well_but_unsettled_is_changing(lab: Target, well: dict[str, Answer]) ->
     assert "keystone on c1" in seen.sentence
 
 
+def test_a_paused_node_is_told_and_a_well_cluster_is_not_simply_well(lab: Target, well: dict[str, Answer]) -> None:
+    found = well["c2"]
+    assert isinstance(found, Snapshot)
+    answers = {**well, "c2": replace(found, paused="new disk")}
+    seen = status(lab.plan, answers)
+    assert (seen.code, seen.sentence) == ("paused", "every member is well; repair is paused on c2")
+    assert seen.paused == {"c2": "new disk"}
+    ill = status(lab.plan, with_member(answers, "c1", state("glance", "failed", "running")))
+    assert ill.code == "degraded" and ill.sentence.endswith("repair is paused on c2")
+
+
 @pytest.mark.parametrize(("others", "words"), [((), "external on no node"), (("c1", "c2"), "external on c1, c2")])
 def test_a_vip_has_one_holder(lab: Target, well: dict[str, Answer], others: tuple[str, ...], words: str) -> None:
     address = lab.plan.vips["internal"].address

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from outlast.errors import OutlastError
-from outlast.node.guard import departed, sockets, writers
-from outlast.node.guard.admin import ask
+from outlast.node.guard import sockets, writers
 from outlast.node.guard.check import check_balancer
 from outlast.node.guard.decide import Action, BalancerView, balancer_action, balancer_fault
 from outlast.node.guard.heartbeat import Heartbeat
 from outlast.node.guard.journal import Journal
 from outlast.node.guard.loop import Loop, favour
 from outlast.node.guard.process import Child, Pulse, adopt, pulse, spawn, state_of
+from outlast.node.guard.servers import Servers
 from outlast.node.guard.settings import BalancerSettings, read_balancer
 
 TURN, QUICK_TURN, LATE = 0.1, 0.02, 0.2
-PUBLISH_EVERY, WRITERS_EVERY, DEPARTED_EVERY = 1.0, 1.0, 0.3
+PUBLISH_EVERY, WRITERS_EVERY, SERVERS_EVERY = 1.0, 1.0, 0.3
 
 
 class BalancerGuard:
@@ -47,8 +47,8 @@ class BalancerGuard:
         self.reason = self.reload_sentence = ""
         self.reload_ok, self.outdated = True, False
         self.writers: dict[str, str] = {}
-        self.departed: dict[departed.Server, float | None] = {}
-        self._published = self._read_writers = self._read_departed = 0.0
+        self.servers = Servers(self.journal)
+        self._published = self._read_writers = self._read_servers = 0.0
 
     def run(self) -> int:
         """Guard until SIGTERM; the exit status is 0. Raises OSError when the sockets cannot be bound."""
@@ -72,6 +72,7 @@ class BalancerGuard:
         """Take over an orphan with its sockets, or bind them."""
         last = self.journal.last()
         self.writers = {str(name): str(server) for name, server in dict(last.get("writers") or {}).items()}
+        self.servers = Servers(self.journal, map(str, last.get("out") or ()))
         self.starts, self.reloads = int(last.get("starts", 0)), int(last.get("reloads", 0))
         orphan = adopt(last.get("child_pid"), last.get("child_born"))
         have = sockets.take_over(orphan, self.settings.listeners) if orphan else {}
@@ -228,22 +229,12 @@ class BalancerGuard:
             self._read_writers = now
             with suppress(OSError):
                 self.writers.update(writers.read_writers(self.settings.admin, self.settings.singles))
-        if answers and self.settings.shut_after and now - self._read_departed > DEPARTED_EVERY:
-            self._read_departed = now
+        if answers and now - self._read_servers > SERVERS_EVERY:
+            self._read_servers = now
             with suppress(OSError):
-                self._shut(now)
+                self.servers.look(self.settings, now)
         if now - self._published > PUBLISH_EVERY:
             self._publish()
-
-    def _shut(self, now: float) -> None:
-        """End database sessions of a server that is down for long enough for the connecting ones to be elsewhere."""
-        backends = [single.backend for single in self.settings.singles]
-        answers = [ask(self.settings.admin, f"{departed.COMMAND} {backend}") for backend in backends]
-        down = frozenset[departed.Server]().union(*(departed.parse(answer) for answer in answers))
-        self.departed, due = departed.advance(self.departed, down, now, self.settings.shut_after)
-        for backend, server in due:
-            ask(self.settings.admin, f"shutdown sessions server {backend}/{server}")
-            self.journal.event("guard-shut", f"{backend}/{server} is down: its sessions are closed")
 
     def _publish(self) -> None:
         self._published = time.monotonic()
@@ -253,7 +244,7 @@ class BalancerGuard:
             "starts": self.starts, "reloads": self.reloads, "reload_ok": self.reload_ok,
             "reload_sentence": self.reload_sentence, "reason": self.reason,
             "serving": bool(child and self.view.answered and self.view.down_since is None),
-            "fault": bool(self.fault), "writers": self.writers,
+            "fault": bool(self.fault), "writers": self.writers, "out": self.servers.out(),
         })  # fmt: skip
 
     def _told_to_stop(self) -> bool:

@@ -17,7 +17,7 @@ Server = tuple[str, str]
 """Backend and server."""
 
 COMMAND = "show servers state"
-"""Followed by the name of a backend."""
+"""Of all backends, or followed by the name of one."""
 _BACKEND, _SERVER, _STATE, _ADMIN = 1, 3, 5, 6
 _STOPPED = b"0"
 

@@ -18,6 +18,8 @@ BOOTSTRAP = f"{RUN}/bootstrap"
 """Flag: the next start of the program is a bootstrap. galera-start removes it first, so it works once."""
 POSITION = ("/usr/local/lib/outlast/galera-position",)
 """Prints "uuid:seqno" of a stopped member (argv). Exit 1: the data cannot be read now."""
+GIVEN_UP = "/var/lib/outlast/permits/galera-given-up"
+"""The operator's note on members that are given up: their names, and below that VIEW's text as it was then."""
 SEED_SEQNO = 1
 """Position of a freshly seeded member: the one event is its own view, from when it was seeded."""
 
@@ -98,6 +100,16 @@ def last_view(note: str, gvwstate: str) -> tuple[str, ...] | None:
         if own is None or set(own.members) != set(noted.ids):
             return None
     return noted.members
+
+
+def given_up(note: str, view: str) -> tuple[str, ...]:
+    """Names of the members that are still given up, from the texts of GIVEN_UP and VIEW ("" for a missing one).
+
+    One that a later primary view names is back.
+    """
+    names, _, then = note.partition("\n")
+    back = parse_view(view) if then.strip() != view.strip() else None
+    return tuple(name for name in names.split() if back is None or name not in back.members)
 
 
 def parse_recovery(log: str) -> Position | None:

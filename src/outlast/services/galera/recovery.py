@@ -16,6 +16,14 @@ Why there are never two
     majority of the last view by themselves, as Galera does when a network comes back.
 
 The policy "majority" gives up the first argument; then only a permit (held by one node at a time) allows a bootstrap.
+
+What the operator gives up (`outlast recover --accept-loss`)
+    A note on every other member names those that count no more until they are in a primary view again. They are not
+    waited for, and their positions do not count. All others, a majority, must be there and tell the same note for
+    AGREED seconds: longer than anybody believes an older word of theirs. Whoever is given up bootstraps nothing while
+    one whom it needs for that tells so, and whom it needs it has heard in the last FRESH seconds: so there are never
+    two. What it rests on: one whose last view held nobody but members that are given up needs nobody, and knows of
+    the note only if it hears one of the others. The operator answers for that.
 """
 
 from __future__ import annotations
@@ -34,6 +42,9 @@ HEAL = 5.0
 STUCK = 30.0
 """Seconds after which a member without a primary component, though all others are known, is stopped."""
 
+AGREED = 2 * FRESH
+"""Seconds for which all others must have told that a member is given up, before they go on without it."""
+
 Position = tuple[str, int]
 
 
@@ -47,6 +58,7 @@ class MemberFact:
                 None: not yet read
     last_view   names of the last primary view it noted, None without a note; view_number is for people only
     age         seconds since this was true
+    given_up    members that it was told to do without, and for how many seconds it has said so (none of them running)
     """
 
     reachable: bool = False
@@ -56,6 +68,8 @@ class MemberFact:
     last_view: tuple[str, ...] | None = None
     view_number: int = -1
     age: float = 0.0
+    given_up: tuple[str, ...] = ()
+    given_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -90,6 +104,11 @@ class GaleraView:
     def unknown(self) -> tuple[str, ...]:
         return tuple(name for name in self.members if self.known(name) is None)
 
+    def given_up_by(self) -> dict[str, tuple[str, ...]]:
+        """Other members that were told to do without this one, and without whom else."""
+        known = ((name, self.known(name)) for name in self.members if name != self.node)
+        return {name: fact.given_up for name, fact in known if fact is not None and self.node in fact.given_up}
+
     def in_state(self, state: str) -> tuple[str, ...]:
         """Other members known to be in a state."""
         found = ((name, self.known(name)) for name in self.members if name != self.node)
@@ -102,7 +121,7 @@ class GaleraStep:
 
     recover-position  stop the member if it runs, then read its position (mariadbd --wsrep-recover)
     start             plain start: join.  bootstrap: start as the first of a new primary component
-    pc-bootstrap      SET GLOBAL wsrep_provider_options='pc.bootstrap=YES' on the running member
+    pc-bootstrap      make the running member the first of a new primary component, without a restart
     ask-permit        try to get the recovery permit; nothing else until it is there
     """
 
@@ -176,11 +195,24 @@ def _after_total_loss(view: GaleraView) -> GaleraStep:
         return _let_heal(view, name)
     if name != view.node:
         return GaleraStep(WAIT, "galera.wait-winner", f"{name} is the most advanced (seqno {seqno}) and starts first")
+    if tellers := _forbidden(view, voters):
+        sentence = f"{_list(tellers)} told to go on without this node; it joins as soon as one of them is primary"
+        return GaleraStep(WAIT, "galera.given-up", sentence)
     if not view.running:
         return GaleraStep(BOOTSTRAP, "galera.most-advanced", f"most advanced with seqno {seqno}; {reason}")
     if view.seconds <= HEAL:
         return GaleraStep(WAIT, "galera.may-heal", "lost the primary component; it may come back by itself")
     return GaleraStep(PC_BOOTSTRAP, "galera.pc-bootstrap", f"runs and is most advanced with seqno {seqno}; {reason}")
+
+
+def _forbidden(view: GaleraView, voters: tuple[str, ...]) -> tuple[str, ...]:
+    """Who was told to do without this node, so that it may not bootstrap with these voters.
+
+    A last view that is there whole, and of which nobody was told so, outweighs an old note of one outside it.
+    """
+    whole = all(set(_fact(view, name).last_view or ()) == set(voters) for name in voters)
+    tellers = view.given_up_by()
+    return tuple(name for name, given in tellers.items() if not whole or name in voters or set(voters) <= set(given))
 
 
 def _let_heal(view: GaleraView, winner: str) -> GaleraStep:
@@ -194,7 +226,8 @@ def _let_heal(view: GaleraView, winner: str) -> GaleraStep:
 
 def _voters(view: GaleraView) -> tuple[str, ...] | GaleraStep:
     """The members whose positions decide, or why that is not known."""
-    reported = tuple(name for name in view.members if _reported(view.known(name)))
+    given = view.own.given_up
+    reported = tuple(name for name in view.members if name not in given and _reported(view.known(name)))
     for name in reported:
         last = _fact(view, name).last_view
         if (
@@ -206,11 +239,27 @@ def _voters(view: GaleraView) -> tuple[str, ...] | GaleraStep:
     if len(reported) == len(view.members):
         return reported
     missing = tuple(name for name in view.members if name not in reported)
+    if given and set(missing) == set(given) and 2 * len(reported) > len(view.members):
+        return _agreed(view, reported)
     if view.policy == "majority" and 2 * len(reported) > len(view.members):
         return reported if view.permit == "recovery" else _ask(view, reported, missing)
-    return GaleraStep(
-        WAIT, "galera.wait-positions", f"no primary component; {_list(missing)} must first report its position"
-    )
+    waited = tuple(name for name in missing if name not in given)
+    sentence = f"no primary component; {_list(waited or missing)} must first report its position"
+    return GaleraStep(WAIT, "galera.wait-positions", sentence)
+
+
+def _agreed(view: GaleraView, reported: tuple[str, ...]) -> tuple[str, ...] | GaleraStep:
+    """Those that reported, once every one of them has told the same note for long enough."""
+    given = view.own.given_up
+    others = tuple(name for name in reported if set(_fact(view, name).given_up) != set(given))
+    if others:
+        sentence = f"{_list(given)} is given up, but {_list(others)} was not told so: run the command again"
+        return GaleraStep(WAIT, "galera.give-up-untold", sentence)
+    left = AGREED - min(_fact(view, name).given_seconds for name in reported)
+    if left > 0:
+        sentence = f"{_list(given)} is given up; going on in {left:.0f} s, when whoever hears one of us knows it"
+        return GaleraStep(WAIT, "galera.give-up-agreed", sentence)
+    return reported
 
 
 def _ask(view: GaleraView, reported: tuple[str, ...], missing: tuple[str, ...]) -> GaleraStep:

@@ -20,6 +20,16 @@ def test_grastate() -> None:
         assert facts.parse_grastate(damaged) is None
 
 
+def test_who_is_given_up_until_a_later_view_has_it() -> None:
+    assert facts.given_up("", NOTE) == ()
+    assert facts.given_up("c2 c3\n" + NOTE, NOTE) == ("c2", "c3"), "the view as it was when they were given up"
+    later = NOTE.replace(A, A.replace("3b83", "4c94"))
+    assert facts.given_up("c2 c3\n" + NOTE, later) == ("c3",)
+    assert facts.given_up("c2\n", NOTE) == ()
+    assert facts.given_up("c3\n", NOTE) == ("c3",)
+    assert facts.given_up("c2\n" + NOTE, "") == ("c2",)
+
+
 def test_positions() -> None:
     log = f"2026-11-21 8:14:06 0 [Note] WSREP: Recovered position: {U}:45\n"
     assert facts.parse_recovery(log) == (U, 45)

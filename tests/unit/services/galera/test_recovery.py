@@ -20,6 +20,11 @@ def running(state: str, seqno: int = 10, view: tuple[str, ...] = ALL) -> MemberF
     return MemberFact(True, state, True, (U, seqno), view)
 
 
+def told(seqno: int = 10, lost: tuple[str, ...] = ("c3",), seconds: float = 10.0, uuid: str = U) -> MemberFact:
+    """One that was told to do without `lost`, so many seconds ago."""
+    return replace(down(seqno, uuid=uuid), given_up=lost, given_seconds=seconds)
+
+
 PRISTINE = MemberFact(True, "down", False, (U, 1), None)
 GONE = MemberFact()
 
@@ -132,6 +137,40 @@ TABLE = [
         {"policy": "majority", "permit": "recovery"},
         "wait",
         "galera.wait-positions",
+    ),
+    ("given up by all, long ago", "c1", (told(), told(), GONE), {}, "bootstrap", "galera.most-advanced"),
+    (
+        "given up, and its position does not count",
+        "c1",
+        (told(), told(), down(99)),
+        {},
+        "bootstrap",
+        "galera.most-advanced",
+    ),
+    ("given up, the more advanced goes first", "c1", (told(), told(seqno=11), GONE), {}, "wait", "galera.wait-winner"),
+    ("given up just now", "c1", (told(), told(seconds=9.0), GONE), {}, "wait", "galera.give-up-agreed"),
+    ("given up, another was not told", "c1", (told(), down(), GONE), {}, "wait", "galera.give-up-untold"),
+    ("given up, told of others", "c1", (told(), told(lost=("c1",)), GONE), {}, "wait", "galera.give-up-untold"),
+    ("given up, another is missing", "c1", (told(), GONE, GONE), {}, "wait", "galera.wait-positions"),
+    ("two given up: no majority", "c1", (told(lost=("c2", "c3")), GONE, GONE), {}, "wait", "galera.wait-positions"),
+    ("given up, histories differ", "c1", (told(), told(uuid=OTHER), GONE), {}, "wait", "galera.histories-differ"),
+    ("given up, a primary exists", "c3", (running("primary"), told(), down(99)), {}, "start", "galera.join"),
+    ("I am given up", "c3", (told(), told(), down(99)), {}, "wait", "galera.given-up"),
+    (
+        "I am given up, the last view was mine alone",
+        "c3",
+        (told(), told(), down(99, ("c3",))),
+        {},
+        "wait",
+        "galera.given-up",
+    ),
+    (
+        "an old note of one outside the last view",
+        "c3",
+        (down(10, ("c1", "c3")), told(), down(99, ("c1", "c3"))),
+        {},
+        "bootstrap",
+        "galera.most-advanced",
     ),
     ("alone and running", "c1", (running("non-primary"), down(9), down(9)), {}, "pc-bootstrap", "galera.pc-bootstrap"),
     ("just lost it", "c1", (running("non-primary"), down(9), down(9)), {"seconds": 1.0}, "wait", "galera.may-heal"),
