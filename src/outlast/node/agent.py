@@ -38,7 +38,7 @@ IDLE = 1.0
 BUSY = 0.25
 """Seconds between two cycles while members are on their way."""
 
-GATHER = 0.08
+GATHER = 0.2
 """Seconds that a cycle without anything to do lets answers gather before the next one."""
 
 RECHECK = 60.0

@@ -15,7 +15,7 @@ from outlast.node.view import Attempt, MemberView, Sickness
 ANSWERS = 2
 """Bad answers in a row that are needed besides the time: one may be lost by chance."""
 
-LIMITS = {"idle": 0.0, "busy": 15.0, "starved": 60.0}
+LIMITS = {"idle": 0.0, "busy": 20.0, "starved": 300.0}
 """Seconds instead of `repair_after`, where that is shorter, by what the program does meanwhile. One that computes may
 still come to answer (a loop never does); on a node that is overloaded a restart costs more than it brings."""
 

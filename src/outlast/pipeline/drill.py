@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from outlast.drill import views
+from outlast.drill import pace, views
 from outlast.drill.conclude import conclude
 from outlast.drill.console_stream import ConsoleStream
 from outlast.drill.faults.hands import Hands
@@ -128,7 +128,8 @@ def one(target: Target, scenario: Scenario, tell: Callable[[str], None], run_id:
     workloads = scenario.workloads or fitting_workloads(target)
     password = chance.token_hex(16)
     prepare_database(hands, target, password)
-    orders = orders_of(target, folder, scenario, workloads, prefix, password)
+    rate = rate_of(target, scenario, tell)
+    orders = orders_of(target, folder, rate, workloads, prefix, password)
     loads = Loads(orders, folder.path, tell)
     server = f"again-{prefix}"
     between, missing = between_servers(target, hands)
@@ -241,17 +242,25 @@ def remove_database(hands: Hands, target: Target, tell: Callable[[str], None]) -
         tell(f"the drill's database could not be removed: {error.message}")
 
 
+def rate_of(target: Target, scenario: Scenario, tell: Callable[[str], None]) -> float:
+    """Requests per second: less than the scenario's where the machine is too slow for a whole cloud and them."""
+    part = pace.measured() if has_servers(target) else 1.0
+    if part < 1.0:
+        tell(f"this machine is slow: {scenario.rate * part:.0f} instead of {scenario.rate:.0f} requests/s")
+    return scenario.rate * part
+
+
 def orders_of(
-    target: Target, folder: RunFolder, scenario: Scenario, workloads: Sequence[str], prefix: str, password: str
+    target: Target, folder: RunFolder, rate: float, workloads: Sequence[str], prefix: str, password: str
 ) -> tuple[Place, ...]:
     """One order for each place from which clients speak: outside for the APIs, a compute node for database and bus."""
     plan, stored = target.plan, secrets.read(secrets.path_for(target.path))
     tenant = tenants.first(target) if has_servers(target) else {}
     common: dict[str, Any] = {"folder": str(folder.path), "prefix": prefix, "seconds": LONGEST, "deadline": 30.0}
     found = []
-    shares = by_origin(workloads, scenario.rate)
-    for number, (origin, (names, rate)) in enumerate(shares.items()):
-        order = {**common, "first": number, "step": len(shares), "seed": number, "rate": rate, "workloads": list(names)}
+    shares = by_origin(workloads, rate)
+    for number, (origin, (names, own)) in enumerate(shares.items()):
+        order = {**common, "first": number, "step": len(shares), "seed": number, "rate": own, "workloads": list(names)}
         if origin == "client":
             node = client_node(target)
             urls = {
