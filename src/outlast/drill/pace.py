@@ -11,8 +11,8 @@ import os
 import time
 
 REFERENCE = 0.0042
-"""Seconds of `loop` on a core that bears 40 requests a second. Where it takes 0.0085 s, they and a cluster at rest (0.9 of
-two cores) left nothing: load averages of 46, APIs silent for minutes, with no fault at all."""
+"""Seconds of `loop` on a core that bears 40 requests a second. Where it takes 0.0085 s, they and a cluster at rest (0.9
+of two cores) left nothing: load averages of 46, APIs silent for minutes, with no fault at all."""
 
 LEAST = 0.25
 """Below a quarter nothing can be told from so few requests: better an overloaded cluster that says so."""
