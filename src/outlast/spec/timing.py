@@ -11,6 +11,7 @@ class Timing:
 
     repair_after: how long a program's answers must be bad before the agent kills it; 0: it never does (those profiles
     have no such agent). A hung API has left the balancers by then: one interval, two time-outs and a fast interval.
+    last_resort: when every server of an API fails its checks, requests go to all of them instead of to nobody.
     restart_pause: how long an API that comes back leaves its port closed. Longer than the balancer needs to see that
     (one interval, one fast one), so that it is out before it listens again: uWSGI listens seconds before it can answer.
     network_silence: how long an endpoint node may hear no majority of the controllers on a network before it gives up
@@ -31,6 +32,7 @@ class Timing:
     connect_timeout: float = 0.5
     observe: bool = True
     redispatch: int = 1
+    last_resort: bool = True
     sessions_shut_by: str = "guard"
     galera_suspect: float = 1.0
     galera_inactive: float = 2.0
@@ -62,6 +64,7 @@ KOLLA = replace(
     check_fall=5,
     connect_timeout=10.0,
     observe=False,
+    last_resort=False,
     sessions_shut_by="balancer",
     galera_suspect=5.0,
     galera_inactive=15.0,

@@ -83,7 +83,7 @@ OTHERS: Mapping[tuple[str, str, str], str] = {
     ("rabbitmq", "/usr/local/lib/outlast/rabbitmq-start", r'peers=".*"'): PEERS["rabbitmq"],
     ("swift", "/etc/swift/rsyncd.conf", "[] hosts allow"): PEERS["swift"],
     ("swift", "stdin", "rings"): PEERS["swift"],
-    ("haproxy", "/etc/haproxy/haproxy.cfg", r"  server \S+ \S+ check .*"): PEERS["balancer"],
+    ("haproxy", "/etc/haproxy/haproxy.cfg", r"  server \S+ \S+ (check .*|backup)"): PEERS["balancer"],
     ("keepalived", "/etc/keepalived/keepalived.conf", r"    [\d.]+"): "VRRP speaks to its peers",
     ("keepalived", "/etc/outlast/guard-keepalived.json", r' +"\S+": "[\d.]+",?'): "whose majority a node must hear",
 }

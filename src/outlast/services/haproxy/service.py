@@ -171,6 +171,7 @@ def _backend(plan: Plan, item: PlannedFrontend) -> Mapping[str, object]:
         "balance": frontend.balance,
         "timeout": _timeout(item),
         "single": frontend.single,
+        "last_resort": timing.last_resort and frontend.mode == "http" and not frontend.single,
         "http_check": http_check,
         "check_path": frontend.check_path,
         "check_says": frontend.check_says,

@@ -65,6 +65,16 @@ def test_galera_has_one_writer_checked_through_the_responder() -> None:
     assert [line.rsplit(" ", 1)[1] for line in servers] == [f'"${{OUTLAST_ROLE_GALERA_C{n}}}"' for n in (1, 2, 3)]
 
 
+def test_when_all_fail_their_checks_all_are_asked() -> None:
+    found = sections(files(sample(), "haproxy")[CONFIG])
+    servers = [line for line in found["backend keystone"] if line.startswith("server ")]
+    assert servers[3:] == [f"server c{n}-unchecked 10.21.0.1{n}:5000 backup" for n in (1, 2, 3)]
+    assert "option allbackups" in found["backend keystone"]
+    # Of databases one takes all: a member that is not in the cluster must never be asked.
+    assert not any("unchecked" in line or "allbackups" in line for line in found["backend galera"])
+    assert "unchecked" not in files(sample(KOLLA), "haproxy")[CONFIG]
+
+
 def test_classic_profile_only_connects() -> None:
     found = sections(files(sample(CLASSIC), "haproxy")[CONFIG])
     assert not any("httpchk" in line or "http-check" in line for line in found["backend keystone"])
