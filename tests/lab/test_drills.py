@@ -283,10 +283,12 @@ def test_without_track_files_a_vip_stays_where_nobody_serves(cluster: Cluster, t
     assert held and all(held)
 
 
+@pytest.mark.timeout(1200)
 def test_kolla_timings_behave_as_published(cluster: Cluster, tmp_path: Path) -> None:
     """Killed API out after about 8 s (checks every 2 s, five of them), VIP about 4 s after its holder's power cut.
 
-    The supervisor is stopped as well, so that the API does not come back before it is noticed.
+    The supervisor is stopped as well, so that the API does not come back before it is noticed. Where the machine stands
+    still meanwhile, the drills are run once more, which takes another five minutes.
     """
     cluster.write(BODY)
     dead = [
@@ -307,7 +309,7 @@ def test_kolla_timings_behave_as_published(cluster: Cluster, tmp_path: Path) -> 
     )
     argv = cluster.argv("drill", "run", str(killed), str(hung), str(cut), "-f", str(cluster.path))
     done = subprocess.run(
-        [*argv, "--json", "--profile", "kolla"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=580
+        [*argv, "--json", "--profile", "kolla"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1150
     )
     assert done.stdout.startswith("["), done.stdout + done.stderr
     folders = {Path(one["folder"]).name: RunFolder(Path(one["folder"])) for one in json.loads(done.stdout)}
