@@ -312,8 +312,10 @@ def test_kolla_timings_behave_as_published(cluster: Cluster, tmp_path: Path) -> 
         [*argv, "--json", "--profile", "kolla"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1150
     )
     assert done.stdout.startswith("["), done.stdout + done.stderr
-    folders = {Path(one["folder"]).name: RunFolder(Path(one["folder"])) for one in json.loads(done.stdout)}
-    marks = {name.split("-", 2)[2]: folder.marks() for name, folder in folders.items()}
+    folders = [RunFolder(Path(one["folder"])) for one in json.loads(done.stdout)]
+    # Of one that was run twice, because nothing could be said of the first, the second counts.
+    last = {folder.path.name.split("-", 2)[2]: folder for folder in folders}
+    marks = {name: folder.marks() for name, folder in last.items()}
     out = at(marks["t-kolla-killed-kolla"], "taken-out", "keystone/s2")
     waited = out - at(marks["t-kolla-killed-kolla"], "took-effect", "kill")
     print(f"kolla: killed API out after {waited:.1f} s")
@@ -323,7 +325,7 @@ def test_kolla_timings_behave_as_published(cluster: Cluster, tmp_path: Path) -> 
     )
     print(f"kolla: hung API out after {waited:.1f} s")
     assert 54 <= waited <= 64
-    samples = next(folder for name, folder in folders.items() if "t-kolla-vip" in name).samples()
+    samples = last["t-kolla-vip-kolla"].samples()
     # The network goes first, so the clock of the VIPs starts with the order, not when the last process is dead.
     begun = at(marks["t-kolla-vip-kolla"], "inject")
     waited = next(one.at for one in samples if one.at > begun + 0.5 and all(one.holders.values())) - begun
