@@ -314,6 +314,9 @@ def _uwsgi_keys(plan: Plan, member: Member, app: Wsgi) -> Mapping[str, Scalar]:
         "worker-reload-mercy": 5,
         # The server side of http-socket never keeps connections; saying so spares the balancer a guess.
         "add-header": "Connection: close",
+        # uWSGI listens long before it has loaded. What is queued by then are checks whose askers are gone: each was
+        # worked through, with a traceback for the answer that nobody took (some 150 per API and boot of a node).
+        "listen": 32,
         "buffer-size": 65535,
         # Seconds of silence inside a request's body; uwsgi's own 4 s break a slow upload.
         "socket-timeout": 60 if app.uploads else 30,
