@@ -316,7 +316,7 @@ def _uwsgi_keys(plan: Plan, member: Member, app: Wsgi) -> Mapping[str, Scalar]:
         "add-header": "Connection: close",
         # uWSGI listens long before it has loaded. What is queued by then are checks whose askers are gone: each was
         # worked through, with a traceback for the answer that nobody took (some 150 per API and boot of a node).
-        "listen": 32,
+        "listen": 16,
         "buffer-size": 65535,
         # Seconds of silence inside a request's body; uwsgi's own 4 s break a slow upload.
         "socket-timeout": 60 if app.uploads else 30,
