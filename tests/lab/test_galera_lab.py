@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from labs import NETWORKS, Cluster, kill_after, kill_now, until
 
+from outlast.services.galera import facts
+
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 NODES = ("s1", "s2", "s3")
@@ -206,6 +208,32 @@ def test_a_member_without_power_returns_by_itself(database: Cluster) -> None:
     until(lambda: all_alike(database), 20, "equal content")
     for node in NODES:
         assert missing_rows(database, node, "one-off", said) == set()
+
+
+def test_power_lost_right_after_a_state_transfer(database: Cluster) -> None:
+    """What s1 was given is on its disk before it is called well, so it comes back as whoever lost power."""
+    database.inside("s1", "sh", "-c", f"rm -rf {facts.DATA} && sync")
+    database.poweroff("s1")
+    database.poweron("s1")
+    database.await_settled(90)
+    at = time.time()
+    database.poweroff("s1")
+    database.poweron("s1")
+    print(f"rejoined {database.await_settled(60):.1f} s after power on")
+    assert [event for event in database.events("s1", after=at) if event.code in ("step.failed", "galera.renew")] == []
+    until(lambda: all_alike(database), 20, "equal content")
+
+
+def test_data_that_cannot_be_read_are_replaced(database: Cluster) -> None:
+    at = time.time()
+    database.inside("s2", "sh", "-c", f"truncate -s 10 {facts.DATA}/aria_log_control && sync {facts.DATA}/*")
+    database.poweroff("s2")
+    database.poweron("s2")
+    print(f"whole {database.await_settled(90):.1f} s after power on")
+    renewed = [event for event in database.events("s2", after=at) if event.code == "galera.renew"]
+    assert len(renewed) == 1
+    assert "aria" in renewed[0].sentence
+    until(lambda: all_alike(database), 20, "equal content")
 
 
 def test_power_cut_of_all_at_once(database: Cluster) -> None:

@@ -161,7 +161,7 @@ class Agent:
         member = next(member for member in view.members if member.member.service == action.service)
         if action.kind == "step" and action.step:
             self._background(action.service, action.step.name, self._step(member.member, action.step))
-        elif action.kind in ("bootstrap", "pc-bootstrap", "position", "permit"):
+        elif action.kind in ("bootstrap", "pc-bootstrap", "renew", "position", "permit"):
             recovery = self.recoveries[member.member.start]
             self._background(action.service, action.kind, self._recover(recovery, action, member))
         else:

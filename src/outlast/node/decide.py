@@ -19,7 +19,8 @@ FORGIVE = 120.0
 class Action:
     """One thing to do. `kind` none means that nothing is to be done or that something is waited for.
 
-    kind: none, files, step, sections, start, stop, reload, repair, bootstrap, pc-bootstrap, position, permit, forget
+    kind: none, files, step, sections, start, stop, reload, repair, forget, and of the recovery rules bootstrap,
+    pc-bootstrap, renew, position, permit
     `program`: which one a repair kills. `evidence`: what the decision rests on, for the event.
     """
 
@@ -118,7 +119,7 @@ def _directed(view: MemberView, direction: Direction, now: float) -> Action:
     if direction.kind == "wait" or wait > 0:
         again = f" (again in {wait:.1f} s)" if wait > 0 else ""
         return _wait(name, direction.code, f"{direction.sentence}{again}")
-    kind = direction.kind if direction.kind in ("bootstrap", "position", "permit") else "start"
+    kind = direction.kind if direction.kind in ("bootstrap", "renew", "position", "permit") else "start"
     return Action(kind, name, direction.code, direction.sentence)
 
 

@@ -44,6 +44,7 @@ _KINDS = {
     recovery.RESTART: "restart",
     recovery.WAIT: "wait",
     recovery.ASK: "permit",
+    recovery.RENEW: "renew",
 }
 
 
@@ -196,6 +197,7 @@ class GaleraRecovery:
             uuid=uuid,
             seqno=seqno,
             view=view or (),
+            unreadable=tuple(_text(facts.UNREADABLE).splitlines()[-recovery.UNREADABLE :]),
             given_up=facts.given_up(_text(facts.GIVEN_UP), note),
         )
 
@@ -220,9 +222,14 @@ class GaleraRecovery:
                 FIRST_PERMIT.unlink(missing_ok=True)
                 disk.write(Path(facts.BOOTSTRAP), b"")
                 await asyncio.to_thread(self.memo.started, view)
+            case "renew":
+                disk.write(Path(facts.RENEW), b"", durable=False)
+                await asyncio.to_thread(self.memo.started, view)
             case "position":
-                await hands.run(facts.POSITION, timeout=300)
-                await self._look_at_own(False)
+                try:
+                    await hands.run(facts.POSITION, timeout=300)
+                finally:
+                    await self._look_at_own(False)
             case "pc-bootstrap":
                 await asyncio.to_thread(self._pc_bootstrap)
             case "permit":
@@ -262,6 +269,7 @@ def _member_fact(fact: GaleraFact, age: float) -> MemberFact:
         last_view=fact.view or None,
         view_number=fact.view_number,
         age=max(0.0, age),
+        unreadable=fact.unreadable,
         given_up=fact.given_up,
         given_seconds=fact.given_seconds,
     )

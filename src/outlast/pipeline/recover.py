@@ -137,7 +137,7 @@ def _database(plan: Plan, policy: str, answers: Mapping[str, Answer]) -> Databas
     if any(fact.state == "primary" for fact in told.values()):
         return None
     step = rule(members, told, policy)
-    missing = tuple(name for name in members if name not in told)
+    missing = tuple(name for name in members if name not in told or damaged(told[name]))
     positions = tuple(_position(name, told.get(name)) for name in members)
     choices = _choices(members, told, missing, policy) if step.code == "galera.wait-positions" else ()
     return Database(step.sentence, positions, missing, choices)
@@ -149,11 +149,12 @@ def _choices(
     names = " and ".join(missing)
     if not missing:
         return ()
-    if 2 * len(told) <= len(members):
+    if 2 * (len(members) - len(missing)) <= len(members):
         return (f"power on more of {names}: without a majority nothing can be accepted",)
     command = f"outlast recover {' '.join(f'--accept-loss {name}' for name in missing)}"
     risk = f"what only {names} had is lost for good"
-    found = [f"power on {names}: nothing is lost", f"{command}: go on without, once; {risk}"]
+    first = [f"power on {names}: nothing is lost"] if not set(missing) & set(told) else []
+    found = [*first, f"{command}: go on without, once; {risk}"]
     if policy != "majority":
         found.append("for the next time: `recovery: majority` in the cluster file; then a majority goes on by itself")
     return tuple(found)
@@ -164,6 +165,8 @@ def _position(name: str, fact: GaleraFact | None) -> Position:
         return Position(name, "no answer", "not known")
     if not fact.has_data:
         words = "no data yet"
+    elif damaged(fact):
+        words = f"cannot be read: {fact.unreadable[-1]}"
     elif not fact.uuid:
         words = "not read yet"
     else:
@@ -182,8 +185,9 @@ def facts_of(members: Iterable[str], answers: Mapping[str, Answer]) -> dict[str,
 
 
 def rule(members: tuple[str, ...], told: Mapping[str, GaleraFact], policy: str) -> recovery.GaleraStep:
-    """What the recovery rule says to the first of the members that answer; a step to wait where none does."""
-    node = next((name for name in members if name in told), "")
+    """What the recovery rule says to the first member that answers and may report; a step to wait where none does."""
+    answer = sorted((name for name in members if name in told), key=lambda name: damaged(told[name]))
+    node = answer[0] if answer else ""
     if not node:
         return recovery.GaleraStep(recovery.WAIT, "galera.peers-unknown", "no member of the database answers")
     running = told[node].state != "down"
@@ -195,7 +199,7 @@ def _fact(fact: GaleraFact) -> MemberFact:
     position = (fact.uuid, fact.seqno) if fact.uuid else None
     return MemberFact(
         True, fact.state, fact.has_data, position, fact.view or None, fact.view_number,
-        given_up=fact.given_up, given_seconds=fact.given_seconds,
+        unreadable=fact.unreadable, given_up=fact.given_up, given_seconds=fact.given_seconds,
     )  # fmt: skip
 
 
@@ -211,7 +215,7 @@ def refusal(members: tuple[str, ...], lost: frozenset[str], told: Mapping[str, G
     if primary := [name for name, fact in told.items() if fact.state == "primary"]:
         return "recover.not-needed", f"{', '.join(primary)} is in the primary component; {names} is not waited for"
     already = {name for fact in told.values() for name in fact.given_up}
-    if reached := sorted((lost & set(told)) - already):
+    if reached := sorted(name for name in (lost & set(told)) - already if not damaged(told[name])):
         return "recover.reachable", f"{', '.join(reached)} answers: the cluster goes on by itself when it has reported"
     if 2 * len(stay) <= len(members):
         return "recover.minority", f"{', '.join(stay)} is no majority of {', '.join(members)}: nobody may go on alone"
@@ -231,6 +235,11 @@ def _unready(stay: tuple[str, ...], told: Mapping[str, GaleraFact]) -> tuple[str
     if not useful:
         return "recover.no-data", f"none of {', '.join(stay)} has usable data; restore a backup"
     return "", ""
+
+
+def damaged(fact: GaleraFact) -> bool:
+    """Whether it answers and will still never report."""
+    return fact.state == "down" and len(fact.unreadable) >= recovery.UNREADABLE
 
 
 def _has_reported(fact: GaleraFact) -> bool:

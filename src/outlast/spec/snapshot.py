@@ -40,9 +40,9 @@ class MemberState:
 class GaleraFact:
     """What a node knows of its own database for the recovery rule (services/galera/recovery.py: MemberFact).
 
-    uuid "": the position is not known. `age`: seconds since it was true, when the snapshot was made. `given_up`,
-    `given_seconds`: members that the operator gave up, and for how long this node has told so. `permit`:
-    "first" or "recovery" while it holds one.
+    uuid "": the position is not known. `unreadable`: what was said each time that the data could not be read. `age`:
+    seconds since it was true, when the snapshot was made. `given_up`, `given_seconds`: members that the operator gave
+    up, and for how long this node has told so. `permit`: "first" or "recovery" while it holds one.
     """
 
     state: str = "unknown"
@@ -52,6 +52,7 @@ class GaleraFact:
     view: tuple[str, ...] = ()
     view_number: int = -1
     age: float = 0.0
+    unreadable: tuple[str, ...] = ()
     given_up: tuple[str, ...] = ()
     given_seconds: float = 0.0
     permit: str = ""

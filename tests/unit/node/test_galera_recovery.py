@@ -146,7 +146,7 @@ def test_every_word_of_the_rule_has_a_direction() -> None:
         for name, value in vars(recovery).items()
         if name.isupper()
         and isinstance(value, str)
-        and name in ("START", "BOOTSTRAP", "PC_BOOTSTRAP", "RECOVER", "RESTART", "WAIT", "ASK", "NONE")
+        and name in ("START", "BOOTSTRAP", "PC_BOOTSTRAP", "RECOVER", "RESTART", "WAIT", "ASK", "NONE", "RENEW")
     }
     assert words == set(galera._KINDS) | {recovery.NONE}
 

@@ -27,6 +27,7 @@ ALL = tuple(member.node for member in PLAN.members_of("galera"))
 ONE, TWO, THREE = ALL
 U, OTHER = "6f75746c-6173-7443-a5e1-000000000099", "11111111-2222-3333-4444-555555555555"
 DOWN = GaleraFact("down", True, U, 10, ALL)
+DAMAGED = replace(DOWN, uuid="", unreadable=("[ERROR] damaged",) * 3)
 PRIMARY = replace(DOWN, state="primary")
 WAITS = MemberState("galera", Health("stopped", "x", "stopped"), "waiting", "waits", False, True)
 WELL = MemberState("galera", Health("ok", "x", "well"), "settled", "well", True, True)
@@ -84,6 +85,13 @@ def test_the_database_says_whom_it_waits_for_and_what_would_accept_the_risk() ->
     assert "holds the permit recovery" in told and "lost for good" in told
 
 
+def test_one_whose_data_cannot_be_read_may_be_given_up_though_it_answers() -> None:
+    found = seen(answer(ONE, DAMAGED), answer(TWO), answer(THREE)).database
+    assert found and found.waits_for == (ONE,)
+    assert found.members[0].position == "cannot be read: [ERROR] damaged"
+    assert f"outlast recover --accept-loss {ONE}" in found.choices[0]
+
+
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
@@ -106,6 +114,7 @@ TABLE = [
     ("no member", {"a": DOWN, "b": DOWN}, frozenset({"x"}), "recover.no-member"),
     ("one is primary", {"a": PRIMARY, "b": DOWN}, LOST, "recover.not-needed"),
     ("it answers", {"a": DOWN, "b": DOWN, "c": DOWN}, LOST, "recover.reachable"),
+    ("it answers, but cannot read its data", {"a": DOWN, "b": DOWN, "c": DAMAGED}, LOST, ""),
     ("it answers, but was given up", {"a": replace(DOWN, given_up=("c",)), "b": DOWN, "c": DOWN}, LOST, ""),
     ("no majority is left", {"a": DOWN}, frozenset({"b", "c"}), "recover.minority"),
     ("another was given up", {"a": replace(DOWN, given_up=("b",)), "b": DOWN}, LOST, "recover.given-up"),

@@ -34,6 +34,10 @@ from dataclasses import dataclass, field
 NO_UUID = "00000000-0000-0000-0000-000000000000"
 NONE, START, BOOTSTRAP, PC_BOOTSTRAP = "none", "start", "bootstrap", "pc-bootstrap"
 RECOVER, WAIT, RESTART, ASK = "recover-position", "wait", "restart", "ask-permit"
+RENEW = "renew"
+
+UNREADABLE = 3
+"""Times in a row that data could not be read before they count as damaged. A restart cures what passes by itself."""
 
 FRESH = 5.0
 """Seconds after which what a peer said is no longer known."""
@@ -58,6 +62,7 @@ class MemberFact:
                 None: not yet read
     last_view   names of the last primary view it noted, None without a note; view_number is for people only
     age         seconds since this was true
+    unreadable  times in a row that its data could not be read, and why
     given_up    members that it was told to do without, and for how many seconds it has said so (none of them running)
     """
 
@@ -68,6 +73,7 @@ class MemberFact:
     last_view: tuple[str, ...] | None = None
     view_number: int = -1
     age: float = 0.0
+    unreadable: tuple[str, ...] = ()
     given_up: tuple[str, ...] = ()
     given_seconds: float = 0.0
 
@@ -120,6 +126,7 @@ class GaleraStep:
     """What to do: `kind` with a code and a sentence for the events.
 
     recover-position  stop the member if it runs, then read its position (mariadbd --wsrep-recover)
+    renew             start without own data: they cannot be read, and a primary component has them all
     start             plain start: join.  bootstrap: start as the first of a new primary component
     pc-bootstrap      make the running member the first of a new primary component, without a restart
     ask-permit        try to get the recovery permit; nothing else until it is there
@@ -147,6 +154,9 @@ def next_step(view: GaleraView) -> GaleraStep:
 
 
 def _join(view: GaleraView, primaries: tuple[str, ...]) -> GaleraStep:
+    if not view.running and len(view.own.unreadable) >= UNREADABLE:
+        sentence = f"its own data cannot be read ({view.own.unreadable[-1]}); taking all from {', '.join(primaries)}"
+        return GaleraStep(RENEW, "galera.renew", sentence)
     if not view.running:
         return GaleraStep(START, "galera.join", f"joining the primary component of {', '.join(primaries)}")
     if view.own.state == "non-primary" and view.seconds > STUCK:

@@ -25,6 +25,10 @@ def told(seqno: int = 10, lost: tuple[str, ...] = ("c3",), seconds: float = 10.0
     return replace(down(seqno, uuid=uuid), given_up=lost, given_seconds=seconds)
 
 
+def damaged(times: int) -> MemberFact:
+    return replace(down(), position=None, unreadable=("aria_log_control is too small",) * times)
+
+
 PRISTINE = MemberFact(True, "down", False, (U, 1), None)
 GONE = MemberFact()
 
@@ -196,6 +200,10 @@ TABLE = [
         "restart",
         "galera.rejoin",
     ),
+    ("unreadable, a primary exists", "c1", (damaged(3), running("primary"), down()), {}, "renew", "galera.renew"),
+    ("unreadable twice only", "c1", (damaged(2), running("primary"), down()), {}, "start", "galera.join"),
+    ("unreadable and no primary", "c1", (damaged(3), down(), down()), {}, "recover-position", "galera.position"),
+    ("another is unreadable", "c1", (down(), damaged(3), down()), {}, "wait", "galera.wait-positions"),
     ("a joiner has not reported", "c1", (down(), running("joining"), down()), {}, "wait", "galera.wait-positions"),
 ]
 
