@@ -14,6 +14,8 @@ class Timing:
     last_resort: when every server of an API fails its checks, requests go to all of them instead of to nobody.
     restart_pause: how long an API that comes back leaves its port closed. Longer than the balancer needs to see that
     (one interval, one fast one), so that it is out before it listens again: uWSGI listens seconds before it can answer.
+    api_queue: connections that wait at an API which accepts none. One that hangs with a full queue fails its checks at
+    the connection, sooner than by its silence. uWSGI's own default is 100.
     network_silence: how long an endpoint node may hear no majority of the controllers on a network before it gives up
     the VIPs that need it; 0: for ever.
     """
@@ -46,6 +48,7 @@ class Timing:
     tcp_user_timeout: float = 5.0
     rpc_response_timeout: int = 30
     restart_pause: float = 1.5
+    api_queue: int = 16
     repair_after: float = 2.5
     network_silence: float = 1.0
 
@@ -78,6 +81,7 @@ KOLLA = replace(
     tcp_user_timeout=0.0,
     rpc_response_timeout=60,
     restart_pause=0.0,
+    api_queue=100,
     repair_after=0.0,
     network_silence=0.0,
 )
