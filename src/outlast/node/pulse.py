@@ -8,6 +8,7 @@ For programs that wake by themselves and that nobody can ask. The count is the t
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -51,8 +52,9 @@ def turns(pids: Iterable[int]) -> int:
 def group(leader: int) -> list[int]:
     """Processes of a program: supervisord gives each a process group of its own, named by its main process."""
     found = []
-    for path in PROC.glob("[0-9]*/stat"):
-        with suppress(OSError, ValueError, IndexError):
-            if int(path.read_text().rsplit(")", 1)[1].split()[2]) == leader:
-                found.append(int(path.parent.name))
+    # Not by Path: this is asked often on busy nodes, and it costs a third of it.
+    for name in filter(str.isdigit, os.listdir(PROC)):
+        with suppress(OSError):
+            if os.getpgid(int(name)) == leader:
+                found.append(int(name))
     return found

@@ -11,6 +11,7 @@ from outlast.node.decide import next_step
 from outlast.node.peers import Peers
 from outlast.node.prober import Prober
 from outlast.node.recovery import Recovery
+from outlast.node.repair import in_question
 from outlast.node.strain import IDLE, Strain
 from outlast.node.view import Asked, Attempt, MemberView, View
 from outlast.spec.bundle import Bundle, BundleMember
@@ -106,7 +107,13 @@ class Reader:
         return tuple(self.prober.asked(key) for key in keys)
 
     def _strained(self, members: tuple[MemberView, ...]) -> tuple[MemberView, ...]:
-        silent = {one.program: view.programs[one.program].pid for view in members for one in view.sick if one.silent}
+        now = time.monotonic()
+        silent = {
+            one.program: view.programs[one.program].pid
+            for view in members
+            for one in view.sick
+            if one.silent and in_question(one, now)
+        }
         seen = self.strain.look(silent)
         if not seen:
             return members

@@ -58,6 +58,11 @@ def next_repair(view: MemberView, now: float) -> Repair | None:
     return next((repair for repair in found if repair.due), found[0] if found else None)
 
 
+def in_question(sick: Sickness, now: float) -> bool:
+    """Whether what the program does meanwhile may decide soon. To find out costs something while a node comes up."""
+    return sick.was_well or now - sick.since >= START_LIMIT / 2
+
+
 def key(program: str) -> str:
     """Under which name a program's repairs are counted among its member's attempts."""
     return f"repair {program}"

@@ -10,7 +10,7 @@ import json
 from outlast.plan.plan import Member, Plan
 from outlast.services import oslo
 from outlast.services.contract import Service
-from outlast.spec.file import Directory, File, Ini, Text
+from outlast.spec.file import Directory, File, Ini, Template, Text
 from outlast.spec.program import Step
 from outlast.spec.secret import SecretRef
 from outlast.spec.service import CatalogueEntry, Frontend, MemberSpec, Option, Port, ServiceSpec
@@ -51,9 +51,9 @@ SPEC = ServiceSpec(
 def describe(plan: Plan, member: Member) -> MemberSpec:
     """Keystone on one node; the founder also writes the catalogue."""
     port = plan.port("keystone", "keystone")
-    env = (("OS_KEYSTONE_CONFIG_FILES", "/etc/keystone/keystone.conf"),)
+    env = (("OS_KEYSTONE_CONFIG_FILES", "/etc/keystone/keystone.conf"), ("PYTHONPATH", oslo.PYTHON_CODE))
     wsgi_file, program = oslo.uwsgi(
-        plan, member, oslo.Wsgi("keystone", "keystone.wsgi.api", port, env, nice=oslo.KEYSTONE_NICE)
+        plan, member, oslo.Wsgi("keystone", "outlast_keystone_api", port, env, nice=oslo.KEYSTONE_NICE)
     )
     return MemberSpec(
         "keystone",
@@ -62,6 +62,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             File("/etc/keystone/keystone.conf", Ini(_sections(plan), oslo="keystone"), mode=0o600),
             *_keys(FERNET, "fernet"),
             *_keys(CREDENTIAL, "credential"),
+            File(f"{oslo.PYTHON_CODE}/outlast_keystone_api.py", Template("keystone", "keystone_api.py.j2", {})),
             wsgi_file,
         ),
         directories=(Directory(FERNET, 0o700), Directory(CREDENTIAL, 0o700)),

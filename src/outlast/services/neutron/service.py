@@ -19,7 +19,6 @@ from outlast.spec.service import CatalogueEntry, Frontend, MemberSpec, Option, P
 
 PORT = 9696
 SAYS = '"id": "v2.0", "status": "CURRENT"'
-CODE = "/usr/local/lib/outlast/python"
 CONFIG, ML2 = "/etc/neutron/neutron.conf", "/etc/neutron/ml2.ini"
 
 SPEC = ServiceSpec(
@@ -77,7 +76,8 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         "neutron-api",
         "outlast_neutron_api",
         PORT,
-        env=(("OS_NEUTRON_CONFIG_FILES", f"{CONFIG};{ML2}"), ("PYTHONPATH", CODE)),
+        env=(("OS_NEUTRON_CONFIG_FILES", f"{CONFIG};{ML2}"), ("PYTHONPATH", oslo.PYTHON_CODE)),
+        nice=oslo.NEUTRON_NICE,
     )
     uwsgi, api = oslo.uwsgi(plan, member, wsgi)
     maintenance = (f"{oslo.HOME}/bin/neutron-ovn-maintenance-worker", "--config-file", CONFIG, "--config-file", ML2)
@@ -88,12 +88,12 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         files=(
             File(CONFIG, _config(plan, member), mode=0o600),
             File(ML2, _ml2(plan), mode=0o644),
-            File(f"{CODE}/outlast_neutron_api.py", Template("neutron", "neutron_api.py.j2", _ring(plan))),
+            File(f"{oslo.PYTHON_CODE}/outlast_neutron_api.py", Template("neutron", "neutron_api.py.j2", _ring(plan))),
             uwsgi,
         ),
         programs=(
             replace(api, priority=52),
-            Program("neutron-ovn-maintenance", maintenance, env=(("LANG", "C.UTF-8"),), priority=60, nice=12),
+            Program("neutron-ovn-maintenance", maintenance, env=oslo.ENV, priority=60, nice=12),
         ),
         needs=(oslo.needs(plan, "neutron"), oslo.keystone(plan), _ovn(plan)),
         probes=(

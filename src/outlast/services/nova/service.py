@@ -87,7 +87,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
 
 def _program(name: str, priority: int) -> Program:
     argv = (f"{oslo.HOME}/bin/{name}", "--config-file", CONFIG)
-    return Program(name, argv, env=(("LANG", "C.UTF-8"),), priority=priority, nice=oslo.API_NICE)
+    return Program(name, argv, env=oslo.ENV, priority=priority, nice=oslo.API_NICE)
 
 
 def _needs(plan: Plan) -> tuple[Probe, ...]:

@@ -75,7 +75,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         ),
         programs=(
             Program("libvirtd", ("/usr/sbin/libvirtd", "--listen"), priority=40),
-            Program("nova-compute", compute, env=(("LANG", "C.UTF-8"),), priority=60),
+            Program("nova-compute", compute, env=oslo.ENV, priority=60),
         ),
         # nova-compute gives up at once when it finds no Keystone or Placement; without a conductor to talk to it
         # waits for whole RPC time-outs before it asks again.

@@ -50,7 +50,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         node=member.node,
         directories=(oslo.LOCKS, Directory("/run/netns"), Directory("/var/lib/neutron"), Directory("/etc/neutron")),
         files=files,
-        programs=(Program("neutron-ovn-agent", argv, env=(("LANG", "C.UTF-8"),), priority=60),),
+        programs=(Program("neutron-ovn-agent", argv, env=oslo.ENV, priority=60),),
         probes=(
             # Its workers' answer to a server that is in no network, after a look into their copy of OVN's database.
             Probe(

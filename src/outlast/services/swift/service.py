@@ -58,7 +58,7 @@ SPEC = ServiceSpec(
 )
 
 PYTHON = f"{oslo.HOME}/bin/python"
-CODE = (("PYTHONPATH", "/var/lib/outlast/code"), ("LANG", "C.UTF-8"))
+CODE = (("PYTHONPATH", "/var/lib/outlast/code"), *oslo.ENV)
 
 
 def describe(plan: Plan, member: Member) -> MemberSpec:
