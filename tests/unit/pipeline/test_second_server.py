@@ -120,3 +120,47 @@ def test_without_another_node_there_is_none(script: ModuleType, capsys: Any) -> 
     found = told(script, compute, capsys)
     assert found["step"] == "no second server" and "but k1" in found["sentence"]
     assert compute.made == {}
+
+
+class _Network:
+    """Ports by network; what is deleted is forgotten."""
+
+    def __init__(self, *ports: SimpleNamespace) -> None:
+        self.all = list(ports)
+
+    def find_network(self, name: str) -> SimpleNamespace | None:
+        return SimpleNamespace(id="n") if name == "demo" else None
+
+    def find_router(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(id="demos-router")
+
+    def ports(self, network_id: str) -> list[SimpleNamespace]:
+        assert network_id == "n"
+        return self.all
+
+
+@pytest.mark.parametrize(
+    ("owner", "device", "found"),
+    [
+        ("compute:nova", "demo-1", []),
+        ("compute:nova", "web", ["server web"]),
+        ("compute:nova", "already-gone", ["compute:nova already-gone"]),
+        ("network:router_interface", "demos-router", []),
+        ("network:router_interface", "another", ["network:router_interface another"]),
+        ("network:distributed", "ovn", []),
+        ("", "", []),
+    ],
+)
+def test_what_is_not_the_demos_is_not_taken_from_its_owner(
+    script: ModuleType, capsys: pytest.CaptureFixture[str], owner: str, device: str, found: list[str]
+) -> None:
+    demos, web = server("demo-1", "k1"), server("web", "k1")
+    web.name = "web"
+    compute = _Compute({}, **{"demo_1": demos, "web": web})
+    cloud = SimpleNamespace(compute=compute, network=_Network(SimpleNamespace(device_owner=owner, device_id=device)))
+    assert script.strangers(cloud, "demo", {"demo-1"}) == found
+    if found:
+        cloud.compute.servers = lambda: []
+        assert script.clean(cloud, {"name": "demo"}) == 1
+        assert "nothing was removed" in json.loads(capsys.readouterr().out)["sentence"]
+        assert compute.deleted == []

@@ -266,6 +266,13 @@ def gone(cloud: Cloud, servers: list[Resource], seconds: float = 60.0) -> None:
 def clean(cloud: Cloud, order: Order) -> int:
     name = order["name"]
     servers = [server for server in cloud.compute.servers() if server.name.startswith(name)]
+    others = strangers(cloud, name, {server.id for server in servers})
+    if others:
+        words = (
+            f"the demo's networks are also used by {', '.join(others)}: delete what is yours there, then clean again"
+        )
+        tell("failed", sentence=f"{words}; nothing was removed")
+        return 1
     for server in servers:
         cloud.compute.delete_server(server)
     gone(cloud, servers)
@@ -275,6 +282,21 @@ def clean(cloud: Cloud, order: Order) -> int:
     remove_the_rest(cloud, name)
     tell("images, key, flavor and security group removed")
     return 0
+
+
+def strangers(cloud: Cloud, name: str, servers: set[str]) -> list[str]:
+    """Whose ports on the demo's networks are neither of these servers nor of the demo's router."""
+    networks = [found.id for found in (cloud.network.find_network(one) for one in (name, f"{name}-external")) if found]
+    ports = [port for network in networks for port in cloud.network.ports(network_id=network)]
+    router = cloud.network.find_router(name)
+    found = []
+    for port in ports:
+        of_server = port.device_owner.startswith("compute:") and port.device_id not in servers
+        of_router = port.device_owner.startswith("network:router") and (not router or port.device_id != router.id)
+        if of_server or of_router:
+            owner = cloud.compute.find_server(port.device_id) if of_server else None
+            found.append(f"server {owner.name}" if owner else f"{port.device_owner} {port.device_id}")
+    return sorted(set(found))
 
 
 def forget(cloud: Cloud, order: Order) -> int:
