@@ -22,12 +22,17 @@ class Permits:
         self._me = me
         self._client: Any = None
         self._held: set[str] = set()
+        self._read: set[str] = set()
         self._losses = 0
         self._lock = threading.Lock()
 
     def held(self, name: str) -> bool:
         """Whether this node is known to hold the permit now; never blocks."""
         return name in self._held
+
+    def read(self, name: str) -> bool:
+        """Whether this object ever asked ZooKeeper for this permit: until then it may be this node's from before."""
+        return name in self._read
 
     def take(self, name: str, timeout: float = 5.0) -> bool:
         """Tries to get the permit; False where another node holds it. Raises CoordError without ZooKeeper."""
@@ -42,9 +47,34 @@ class Permits:
                 raise CoordError("coord.failed", f"ZooKeeper did not give the permit: {error!r}") from error
             if losses != self._losses:
                 raise CoordError("coord.suspended", "the session was interrupted just after it gave the permit")
+            self._read.add(name)
             if mine:
                 self._held.add(name)
             return mine
+
+    def give_back(self, name: str, timeout: float = 5.0) -> None:
+        """Gives the permit back if it is this node's, also from a former run.
+
+        Raises CoordError without ZooKeeper; what was held then stays held.
+        """
+        from kazoo.exceptions import KazooException, NoNodeError
+
+        with self._lock:
+            client = self._connected(timeout)
+            path = f"{self._root}/{name}"
+            try:
+                value, stat = client.get(path)
+                if value.decode() == self._me:
+                    client.delete(path, version=stat.version)
+            except NoNodeError:
+                pass  # free already
+            except KazooException as error:
+                raise CoordError("coord.failed", f"ZooKeeper kept the permit: {error!r}") from error
+            self._held.discard(name)
+            self._read.add(name)
+            # Nobody needs ZooKeeper again until the next total loss.
+            client.stop()
+            self._client = None
 
     def _create(self, client: Any, path: str) -> bool:
         from kazoo.exceptions import NodeExistsError
@@ -54,20 +84,6 @@ class Permits:
         except NodeExistsError:
             return bool(client.get(path)[0].decode() == self._me)
         return True
-
-    def release(self, name: str, timeout: float = 5.0) -> None:
-        """Gives the permit back. Raises CoordError without ZooKeeper; then it stays held."""
-        from kazoo.exceptions import KazooException, NoNodeError
-
-        with self._lock:
-            client = self._connected(timeout)
-            try:
-                client.delete(f"{self._root}/{name}")
-            except NoNodeError:
-                pass  # somebody removed it: it is free
-            except KazooException as error:
-                raise CoordError("coord.failed", f"ZooKeeper kept the permit: {error!r}") from error
-            self._held.discard(name)
 
     def _connected(self, timeout: float) -> Any:
         from kazoo.client import KazooClient

@@ -15,7 +15,7 @@ from dataclasses import replace
 import msgspec
 
 from outlast.node import disk, hands, repair
-from outlast.node.decide import Action, decide
+from outlast.node.decide import RECOVERIES, Action, decide
 from outlast.node.ends import Ends
 from outlast.node.guard_events import GuardEvents
 from outlast.node.identity import boot_id, code_digest, held
@@ -161,7 +161,7 @@ class Agent:
         member = next(member for member in view.members if member.member.service == action.service)
         if action.kind == "step" and action.step:
             self._background(action.service, action.step.name, self._step(member.member, action.step))
-        elif action.kind in ("bootstrap", "pc-bootstrap", "renew", "position", "permit"):
+        elif action.kind in RECOVERIES:
             recovery = self.recoveries[member.member.start]
             self._background(action.service, action.kind, self._recover(recovery, action, member))
         else:

@@ -20,7 +20,7 @@ class Action:
     """One thing to do. `kind` none means that nothing is to be done or that something is waited for.
 
     kind: none, files, step, sections, start, stop, reload, repair, forget, and of the recovery rules bootstrap,
-    pc-bootstrap, renew, position, permit
+    pc-bootstrap, renew, position, permit, return-permit
     `program`: which one a repair kills. `evidence`: what the decision rests on, for the event.
     """
 
@@ -54,6 +54,9 @@ def _held_back(action: Action, reason: str) -> Action:
         return action
     return _wait(action.service, "agent.paused", f"paused ({reason}); would do: {action.sentence}")
 
+
+RECOVERIES = frozenset({"bootstrap", "pc-bootstrap", "renew", "position", "permit", "return-permit"})
+"""Actions that a recovery rule's own hands do."""
 
 CHECK = "check"
 """Name of the prepare steps that ask a program whether it would take its new configuration."""
@@ -119,7 +122,7 @@ def _directed(view: MemberView, direction: Direction, now: float) -> Action:
     if direction.kind == "wait" or wait > 0:
         again = f" (again in {wait:.1f} s)" if wait > 0 else ""
         return _wait(name, direction.code, f"{direction.sentence}{again}")
-    kind = direction.kind if direction.kind in ("bootstrap", "renew", "position", "permit") else "start"
+    kind = direction.kind if direction.kind in RECOVERIES else "start"
     return Action(kind, name, direction.code, direction.sentence)
 
 
@@ -131,7 +134,7 @@ def _running(view: MemberView, now: float) -> Action:
     if view.reloaded != view.member.reload_digest and view.member.reload:
         return Action("reload", name, "member.reload", f"reloading {name}: its configuration changed")
     direction = view.direction
-    if direction is not None and direction.kind in ("pc-bootstrap", "restart", "position", "permit"):
+    if direction is not None and direction.kind in ("pc-bootstrap", "restart", "position", "permit", "return-permit"):
         wait = _backoff(view.attempts.get(direction.kind), now)
         if wait > 0:
             return _wait(name, direction.code, f"{direction.sentence} (again in {wait:.1f} s)")

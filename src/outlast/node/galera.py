@@ -12,12 +12,11 @@ from pathlib import Path
 from outlast.coord.permits import Permits
 from outlast.errors import CoordError
 from outlast.node import disk, hands
+from outlast.node.peers import hear
 from outlast.node.recovery import Memo
-from outlast.node.serve import fetch
 from outlast.node.view import UP, Direction, MemberView
 from outlast.services.galera import facts, recovery
 from outlast.services.galera.recovery import GaleraView, MemberFact
-from outlast.spec import snapshot as snapshots
 from outlast.spec.bundle import Bundle, BundleMember, Peer
 from outlast.spec.snapshot import GaleraFact
 
@@ -45,6 +44,7 @@ _KINDS = {
     recovery.WAIT: "wait",
     recovery.ASK: "permit",
     recovery.RENEW: "renew",
+    recovery.RETURN: "return-permit",
 }
 
 
@@ -97,6 +97,7 @@ class GaleraRecovery:
         self.looking: asyncio.Task[None] | None = None
         self.looked_at = 0.0
         self.missed = 0
+        self.giving: asyncio.Task[None] | None = None
         self.permits = Permits(bundle.zookeeper, bundle.cluster, bundle.node)
 
     # --- eyes ----------------------------------------------------------------------------------------------------
@@ -123,13 +124,17 @@ class GaleraRecovery:
             members=self.order,
             facts=known,
             running=running,
-            permit=self._permit(),
+            permit=self._permit() or self._unread(),
             policy=self.bundle.recovery,
             seconds=now - self.since,
         )
 
     def _permit(self) -> str:
         return "recovery" if self.permits.held("galera") else "first" if FIRST_PERMIT.exists() else ""
+
+    def _unread(self) -> str:
+        wanted = self.bundle.recovery == "majority" and self.bundle.zookeeper
+        return recovery.UNREAD if wanted and not self.permits.read("galera") else ""
 
     def fact(self) -> GaleraFact:
         now = time.monotonic()
@@ -173,8 +178,14 @@ class GaleraRecovery:
         if self.own.state == "primary" and not self.own.given_up:
             await asyncio.to_thread(disk.remove, Path(facts.GIVEN_UP))
         whole = int(seen.get("wsrep_cluster_size", "0")) == len(self.order)
-        if self.own.state == "primary" and whole and self.permits.held("galera"):
-            await asyncio.to_thread(self.permits.release, "galera")
+        wanted = whole and (self.permits.held("galera") or self._unread())
+        if self.own.state == "primary" and wanted and (self.giving is None or self.giving.done()):
+            self.giving = asyncio.create_task(self._give_back())
+
+    async def _give_back(self) -> None:
+        # A task of its own: ZooKeeper may be slow, and what we say of ourselves must not grow old meanwhile.
+        with contextlib.suppress(CoordError):
+            await asyncio.to_thread(self.permits.give_back, "galera")
 
     def _became(self, fact: GaleraFact, at: float | None = None) -> None:
         at = time.monotonic() if at is None else at
@@ -202,14 +213,10 @@ class GaleraRecovery:
         )
 
     async def _hear(self, peer: Peer) -> None:
-        try:
-            async with asyncio.timeout(1.0):
-                reader, writer = await asyncio.open_connection(peer.address, self.bundle.agent_port)
-                said = snapshots.decode(await fetch(reader, writer, "/snapshot"))
-        except (OSError, ValueError):
+        said = await hear(self.bundle, peer)
+        if said is None:
             self.heard.pop(peer.node, None)
-            return
-        if said.galera is not None and said.cluster == self.bundle.cluster:
+        elif said.galera is not None:
             self.heard[peer.node] = Heard(said.galera, time.monotonic() - said.age - said.galera.age)
             if peer.node in self.own.given_up and said.galera.state != "down":
                 self.given_at = time.monotonic()  # it runs: nobody goes on without it on our word
@@ -232,6 +239,8 @@ class GaleraRecovery:
                     await self._look_at_own(False)
             case "pc-bootstrap":
                 await asyncio.to_thread(self._pc_bootstrap)
+            case "return-permit":
+                await asyncio.to_thread(self.permits.give_back, "galera")
             case "permit":
                 if not await asyncio.to_thread(self.permits.take, "galera"):
                     raise CoordError("coord.taken", "another node holds the permit")

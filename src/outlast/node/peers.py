@@ -48,11 +48,16 @@ class Peers:
             self.looking = None
 
     async def _hear(self, peer: Peer) -> None:
-        try:
-            async with asyncio.timeout(1.0):
-                reader, writer = await asyncio.open_connection(peer.address, self.bundle.agent_port)
-                said = snapshots.decode(await fetch(reader, writer, "/snapshot"))
-        except (OSError, ValueError):
-            return
-        if said.cluster == self.bundle.cluster:
+        if said := await hear(self.bundle, peer):
             self.heard[peer.node] = (time.monotonic() - said.age, said)
+
+
+async def hear(bundle: Bundle, peer: Peer) -> Snapshot | None:
+    """What a peer's agent says of its node; None where it says nothing within a second, or is of another cluster."""
+    try:
+        async with asyncio.timeout(1.0):
+            reader, writer = await asyncio.open_connection(peer.address, bundle.agent_port)
+            said = snapshots.decode(await fetch(reader, writer, "/snapshot"))
+    except (OSError, ValueError):
+        return None
+    return said if said.cluster == bundle.cluster else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,12 +52,15 @@ class Client:
             raise NodeExistsError
         self.tree[path] = value
 
-    def get(self, path: str) -> tuple[bytes, None]:
+    def get(self, path: str) -> tuple[bytes, Any]:
         if self.tree.down:
             raise ConnectionLoss
-        return self.tree[path], None
+        if path not in self.tree:
+            raise NoNodeError
+        return self.tree[path], SimpleNamespace(version=0)
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str, version: int) -> None:
+        assert version == 0
         if self.tree.down:
             raise ConnectionLoss
         if path not in self.tree:
@@ -95,7 +99,7 @@ def test_taking_it_again_is_holding_it(tree: Tree) -> None:
 def test_given_back_it_is_free(tree: Tree) -> None:
     first, second = permits("c1"), permits("c2")
     first.take("galera")
-    first.release("galera")
+    first.give_back("galera")
     assert not first.held("galera")
     assert second.take("galera")
 
@@ -134,7 +138,7 @@ def test_a_connection_lost_in_between(tree: Tree) -> None:
     mine.take("galera")
     tree.down = True
     with pytest.raises(CoordError, match="coord.failed"):
-        mine.release("galera")
+        mine.give_back("galera")
     assert mine.held("galera"), "it stays held until it is known to be given back"
     with pytest.raises(CoordError):
         permits("c2").take("galera")
@@ -157,8 +161,24 @@ def test_a_permit_that_was_removed_is_given_back(tree: Tree) -> None:
     mine = permits("c1")
     mine.take("galera")
     tree.clear()
-    mine.release("galera")
+    mine.give_back("galera")
     assert not mine.held("galera")
+    assert Client.made[0].stopped, "no session is kept for it"
+
+
+def test_what_is_another_ones_is_not_given_back(tree: Tree) -> None:
+    permits("c1").take("galera")
+    other = permits("c2")
+    assert not other.read("galera")
+    other.give_back("galera")
+    assert other.read("galera")
+    assert tree == {"/outlast/lab/permits/galera": b"c1"}
+
+
+def test_one_from_a_former_run_is_given_back(tree: Tree) -> None:
+    permits("c1").take("galera")
+    permits("c1").give_back("galera")
+    assert tree == {}
 
 
 def test_an_interruption_just_after_the_gift_counts(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,13 +141,8 @@ def test_a_fact_becomes_what_the_rule_reads() -> None:
 
 
 def test_every_word_of_the_rule_has_a_direction() -> None:
-    words = {
-        value
-        for name, value in vars(recovery).items()
-        if name.isupper()
-        and isinstance(value, str)
-        and name in ("START", "BOOTSTRAP", "PC_BOOTSTRAP", "RECOVER", "RESTART", "WAIT", "ASK", "NONE", "RENEW")
-    }
+    names = ("START", "BOOTSTRAP", "PC_BOOTSTRAP", "RECOVER", "RESTART", "WAIT", "ASK", "NONE", "RENEW", "RETURN")
+    words = {getattr(recovery, name) for name in names}
     assert words == set(galera._KINDS) | {recovery.NONE}
 
 

@@ -15,7 +15,10 @@ Why there are never two
     before an outage is used after it. And nobody acts while running members outside the winner could still form a
     majority of the last view by themselves, as Galera does when a network comes back.
 
-The policy "majority" gives up the first argument; then only a permit (held by one node at a time) allows a bootstrap.
+The policy "majority" gives up the first argument; then only a permit (held by one node at a time) allows a bootstrap
+after a total loss, also where all have reported: one that comes late could otherwise follow the first argument while
+another, who did not hear it yet, follows the policy. Who holds the permit and sees all members, and is not the one to
+go first, gives it back.
 
 What the operator gives up (`outlast recover --accept-loss`)
     A note on every other member names those that count no more until they are in a primary view again. They are not
@@ -34,7 +37,10 @@ from dataclasses import dataclass, field
 NO_UUID = "00000000-0000-0000-0000-000000000000"
 NONE, START, BOOTSTRAP, PC_BOOTSTRAP = "none", "start", "bootstrap", "pc-bootstrap"
 RECOVER, WAIT, RESTART, ASK = "recover-position", "wait", "restart", "ask-permit"
-RENEW = "renew"
+RENEW, RETURN = "renew", "return-permit"
+
+UNREAD = "unread"
+"""Of a permit: it may lie in this node's name from a former run of its agent."""
 
 UNREADABLE = 3
 """Times in a row that data could not be read before they count as damaged. A restart cures what passes by itself."""
@@ -83,7 +89,7 @@ class GaleraView:
     """All that one node's decision rests on.
 
     permit   "first": the single-use permit of `up`; "recovery": this node alone may bootstrap now, by agreement
-             through ZooKeeper (needed under the policy "majority" only); "": none
+             through ZooKeeper (needed under the policy "majority" only); UNREAD; "": none
     seconds  how long this node's own member has been in its present state
     """
 
@@ -130,6 +136,7 @@ class GaleraStep:
     start             plain start: join.  bootstrap: start as the first of a new primary component
     pc-bootstrap      make the running member the first of a new primary component, without a restart
     ask-permit        try to get the recovery permit; nothing else until it is there
+    return-permit     give it back, if it is this node's
     """
 
     kind: str
@@ -204,15 +211,26 @@ def _after_total_loss(view: GaleraView) -> GaleraStep:
     if 2 * len(others_running) > len(voters):
         return _let_heal(view, name)
     if name != view.node:
-        return GaleraStep(WAIT, "galera.wait-winner", f"{name} is the most advanced (seqno {seqno}) and starts first")
+        return _not_first(view, name, seqno)
     if tellers := _forbidden(view, voters):
         sentence = f"{_list(tellers)} told to go on without this node; it joins as soon as one of them is primary"
         return GaleraStep(WAIT, "galera.given-up", sentence)
+    if view.running and view.seconds <= HEAL:
+        return GaleraStep(WAIT, "galera.may-heal", "lost the primary component; it may come back by itself")
+    if view.policy == "majority" and view.permit != "recovery":
+        sentence = f"most advanced with seqno {seqno}; by policy it goes first once it holds the permit"
+        return GaleraStep(ASK, "galera.ask-permit", sentence)
     if not view.running:
         return GaleraStep(BOOTSTRAP, "galera.most-advanced", f"most advanced with seqno {seqno}; {reason}")
-    if view.seconds <= HEAL:
-        return GaleraStep(WAIT, "galera.may-heal", "lost the primary component; it may come back by itself")
     return GaleraStep(PC_BOOTSTRAP, "galera.pc-bootstrap", f"runs and is most advanced with seqno {seqno}; {reason}")
+
+
+def _not_first(view: GaleraView, winner: str, seqno: int) -> GaleraStep:
+    """Waits; in the hands of one that waits the permit would keep everybody waiting."""
+    all_seen = all(_reported(view.known(name)) for name in view.members)
+    if view.policy == "majority" and view.permit in ("recovery", UNREAD) and all_seen and not view.running:
+        return GaleraStep(RETURN, "galera.return-permit", f"{winner} goes first (seqno {seqno}) and needs the permit")
+    return GaleraStep(WAIT, "galera.wait-winner", f"{winner} is the most advanced (seqno {seqno}) and starts first")
 
 
 def _forbidden(view: GaleraView, voters: tuple[str, ...]) -> tuple[str, ...]:

@@ -39,6 +39,8 @@ def ask(node: str, *facts: MemberFact, **more: object) -> GaleraStep:
     return next_step(replace(view, **more))  # type: ignore[arg-type]
 
 
+MOST = {"policy": "majority"}
+HOLDS = {"permit": "recovery"}
 TABLE = [
     ("in the primary component", "c1", (running("primary"), down(), down()), {}, "none", "galera.primary"),
     ("a primary component exists", "c2", (running("primary"), down(), down()), {}, "start", "galera.join"),
@@ -125,6 +127,41 @@ TABLE = [
         {"policy": "majority", "permit": "recovery"},
         "bootstrap",
         "galera.most-advanced",
+    ),
+    ("majority, all here, without permit", "c1", (down(), down(), down()), MOST, "ask-permit", "galera.ask-permit"),
+    ("majority, all here", "c1", (down(), down(), down()), MOST | HOLDS, "bootstrap", "galera.most-advanced"),
+    ("majority, runs", "c1", (running("non-primary"), down(9), down(9)), MOST, "ask-permit", "galera.ask-permit"),
+    (
+        "majority, runs and may heal",
+        "c1",
+        (running("non-primary"), down(9), down(9)),
+        MOST | {"seconds": 1.0},
+        "wait",
+        "galera.may-heal",
+    ),
+    (
+        "majority, the permit is in the wrong hands",
+        "c1",
+        (down(10), down(12), down(10)),
+        MOST | HOLDS,
+        "return-permit",
+        "galera.return-permit",
+    ),
+    (
+        "majority, the permit may be in the wrong hands",
+        "c1",
+        (down(10), down(12), down(10)),
+        MOST | {"permit": "unread"},
+        "return-permit",
+        "galera.return-permit",
+    ),
+    (
+        "majority, the one that went with the permit may have gone first",
+        "c1",
+        (down(10), down(12), GONE),
+        MOST | HOLDS,
+        "wait",
+        "galera.wait-winner",
     ),
     (
         "first permit is no recovery permit",
