@@ -143,6 +143,28 @@ def test_a_guard_that_dies_meanwhile_changes_nothing(lab: GuardLab, master: Guar
         assert network(master)["cut"] and not seen.now[master.name]
 
 
+def test_a_node_that_boots_into_a_split_takes_no_vip(lab: GuardLab, master: GuardNode) -> None:
+    """As after a loss of power: no guard, no Keepalived, nothing in /run; what was heard before lies on the disk."""
+    other = next(node for node in lab.nodes.values() if node is not master)
+    with owners(VIP, pids(lab)) as seen:
+        with dropping(lab, other, "both"):
+            other.programs["keepalived"].kill()
+            other.programs["keepalived"].wait()
+            for pid in (*children_of(other.child("keepalived")), other.child("keepalived")):
+                os.kill(pid, signal.SIGKILL)
+            for path in (other.root / "run/outlast/guard").glob("keepalived.*"):
+                path.unlink()
+            at = time.monotonic()
+            other.guard("keepalived")
+            until(lambda: other.state("keepalived").get("instances"), 10)
+            time.sleep(2.0)
+            assert codes(other, at)[0] == "guard-boots"
+            assert network(other)["cut"] and seen.holders() == [master.name]
+        until(lambda: not network(other)["cut"], 5)
+        assert seen.holders() == [master.name]
+        assert not any(node == other.name and has for _, node, has in seen.changes)
+
+
 def test_a_keepalived_that_does_not_follow_loses_its_addresses(lab: GuardLab, master: GuardNode) -> None:
     """Its watch on the folder of the track files is made blind; the one that is started then reads them anew."""
     folder = master.root / "run/outlast/track"

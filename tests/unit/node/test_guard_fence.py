@@ -85,7 +85,13 @@ class Bench:
         return Network(name, "mgmt", "10.0.0.1", tuple((one, f"10.0.0.{ord(one)}") for one in peers or "bc"), "")
 
     def begin(self) -> Fence:
-        return Fence(self.journal, (self.at(self.network()),), QuorumLimits())
+        return Fence(self.journal, (self.at(self.network()),), QuorumLimits(), self.folder / "heard")
+
+    def boot(self) -> None:
+        """As after a loss of power: what is in /run is gone."""
+        self.journal.path.unlink(missing_ok=True)
+        self.journal.events.unlink(missing_ok=True)
+        self.fence = self.begin()
 
     def at(self, network: Network) -> Network:
         return Network(**{**vars(network), "track": str(self.folder / f"track/network-{network.name}")})
@@ -162,6 +168,34 @@ def test_silence_from_the_start_fences_nothing_and_is_told_once(bench: Bench) ->
     assert [event["code"] for event in bench.events()] == ["guard-unheard"]
     bench.rounds(1, "b")
     assert bench.events()[-1]["code"] == "guard-heard"
+
+
+def test_a_node_that_boots_into_a_split_holds_nothing_there(bench: Bench) -> None:
+    bench.rounds(5)
+    FakeEcho.alive = frozenset()
+    bench.boot()
+    assert bench.track() == "1\n", "before Keepalived starts"
+    assert bench.events()[-1]["code"] == "guard-boots"
+    bench.rounds(400)
+    assert bench.track() == "1\n"
+    assert any(bench.rounds(4, "b")), "soon back: it was not cut off, it was not joined yet"
+    assert bench.track() == "0\n" and bench.events()[-1]["code"] == "guard-joined"
+    bench.rounds(5, "")
+    assert bench.track() == "1\n"
+
+
+def test_what_was_never_heard_binds_no_later_boot(bench: Bench) -> None:
+    bench.rounds(400, "")
+    bench.boot()
+    assert bench.track() == "0\n"
+
+
+def test_other_controllers_than_before_the_boot_bind_nothing(bench: Bench) -> None:
+    bench.rounds(5)
+    (bench.folder / "heard/management").write_text("b d")
+    FakeEcho.alive = frozenset()
+    bench.boot()
+    assert bench.track() == "0\n"
 
 
 def test_who_cannot_ask_blames_nobody(bench: Bench) -> None:

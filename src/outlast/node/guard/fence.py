@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from outlast.node.guard.echo import Echo
-from outlast.node.guard.journal import Journal
+from outlast.node.guard.journal import Journal, write_atomically
 from outlast.node.guard.quorum import QuorumLimits, Standing, advance, changed, fresh
 from outlast.node.guard.settings import Network
 
 SLOW = 0.5
 """Seconds after which Keepalived must have given up the addresses of a network that is cut off."""
+
+MEMORY = Path("/var/lib/outlast/heard")
+"""One file per network, on disk: the controllers of which a majority answered at some time. Among the same ones a node
+that boots holds no VIP before it hears a majority again: what it boots into may be one side of a split."""
 
 UNHEARD = 30.0
 """Seconds after which it is said that a network's controllers do not answer, and that nothing is fenced there."""
@@ -27,6 +33,7 @@ class Watched:
         self.network, self.echo, self.standing = network, echo, standing
         self.written: bool | None = None
         self.began, self.told_unheard = standing.at, False
+        self.noted = False
         self.cut_at: float | None = None
         """When it was cut off, until its addresses have been looked for."""
 
@@ -34,13 +41,19 @@ class Watched:
 class Fence:
     """All networks of the node. Call `turn` about every tick; it asks and judges when a round is over."""
 
-    def __init__(self, journal: Journal, networks: Iterable[Network], limits: QuorumLimits) -> None:
-        self.journal, self.limits = journal, limits
+    def __init__(
+        self, journal: Journal, networks: Iterable[Network], limits: QuorumLimits, memory: Path = MEMORY
+    ) -> None:
+        self.journal, self.limits, self.memory = journal, limits, memory
         self.watched: dict[str, Watched] = {}
         now = time.monotonic()
         self._asked_at = now
         for network in networks:
-            self._watch(network, _remembered(journal.last(), network, now))
+            standing = _remembered(journal.last(), network, now, memory)
+            self._watch(network, standing)
+            if standing.cut and not standing.cuts:
+                words = f"holds no VIP that needs {network.name} before a majority of the controllers answers there"
+                journal.event("guard-boots", f"{words}, as one did before this boot", network=network.name)
 
     def _watch(self, network: Network, standing: Standing) -> None:
         echo = Echo(network.interface, network.address, dict(network.peers))
@@ -91,9 +104,16 @@ class Fence:
             item.cut_at = None
             self._event(item, "guard-joined", f"a majority answers steadily on {item.network.name}: may hold VIPs")
         self._track(item)
+        self._note(item)
         self._tell_unheard(item, now)
         item.echo.ask(standing.asked + 1)
         return standing.cut != before.cut
+
+    def _note(self, item: Watched) -> None:
+        """What the next boot should know, once it is true."""
+        standing = item.standing
+        if not item.noted and standing.armed and not standing.missed and any(standing.heard.values()):
+            item.noted = remember(self.memory / item.network.name, " ".join(sorted(standing.heard)))
 
     def _tell_unheard(self, item: Watched, now: float) -> None:
         name, armed = item.network.name, item.standing.armed
@@ -162,10 +182,39 @@ def _sentence(item: Watched) -> str:
     return f"no majority of the controllers answers on {name}: {words or 'answers come and go'}"
 
 
-def _remembered(last: Mapping[str, Any], network: Network, now: float) -> Standing:
-    """What an earlier guard of this boot knew: its state is in /run, which no boot leaves as it was."""
+def remember(path: Path, text: str) -> bool:
+    """Keeps one line over a loss of power; False where that failed, so that it is tried again."""
+    with suppress(OSError):
+        if path.read_text(encoding="utf-8") == text:
+            return True
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not write_atomically(path, text):
+            return False
+        for one in (path, path.parent):
+            handle = os.open(one, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+    except OSError:
+        return False
+    return True
+
+
+def _recalled(path: Path, peers: tuple[str, ...]) -> bool:
+    try:
+        return path.read_text(encoding="utf-8").split() == list(peers)
+    except (OSError, ValueError):
+        return False
+
+
+def _remembered(last: Mapping[str, Any], network: Network, now: float, memory: Path) -> Standing:
+    """What an earlier guard of this boot knew (its state is in /run), and the first one what an earlier boot knew."""
     peers = tuple(sorted(name for name, _ in network.peers))
     found = dict(last.get("networks") or {}).get(network.name)
-    if not isinstance(found, dict) or tuple(found.get("peers", ())) != peers:
-        return fresh(now, peers, cut=isinstance(found, dict) and bool(found.get("cut")))
+    if not isinstance(found, dict):
+        return fresh(now, peers, cut=_recalled(memory / network.name, peers))
+    if tuple(found.get("peers", ())) != peers:
+        return fresh(now, peers, cut=bool(found.get("cut")), cuts=int(found.get("cuts", 0)))
     return fresh(now, peers, bool(found.get("armed")), bool(found.get("cut")), int(found.get("cuts", 0)))

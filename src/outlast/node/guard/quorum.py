@@ -56,7 +56,10 @@ class Standing:
 
 
 def fresh(at: float, peers: tuple[str, ...], armed: bool = False, cut: bool = False, cuts: int = 0) -> Standing:
-    """A standing to begin with; `armed`, `cut` and `cuts` as an earlier guard of this boot left them."""
+    """A standing to begin with; `armed`, `cut` and `cuts` as an earlier guard of this boot left them.
+
+    Cut off without a cut: not joined yet since boot.
+    """
     return Standing(at, dict.fromkeys(peers, 0), dict.fromkeys(peers, at), armed=armed or cut, cut=cut, cuts=cuts)
 
 
@@ -73,7 +76,9 @@ def needed(peers: int) -> int:
 
 
 def hold(cuts: int, limits: QuorumLimits) -> int:
-    """Rounds with a steady majority that end the n-th cut of late."""
+    """Rounds with a steady majority that end the n-th cut of late; for one that has only booted, a gap's."""
+    if not cuts:
+        return limits.gap
     return int(min(limits.hold_most, limits.hold * 2 ** min(max(cuts, 1) - 1, 16)))
 
 
