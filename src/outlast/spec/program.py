@@ -13,6 +13,7 @@ class Program:
 
     `nice`: its share of a busy processor. Databases, message bus and balancers go before APIs, Keystone before the
     others: under overload, and at a boot when everything starts at once, what all wait for is ready first.
+    `deaf_start`: a stop signal is lost on it until it serves, so that it is killed if it must be stopped before.
     `respawn`: supervisord restarts it by itself; False where only the agent may decide to (Galera).
     """
 
@@ -26,6 +27,7 @@ class Program:
     priority: int = 50
     respawn: bool = True
     nice: int = 0
+    deaf_start: bool = False
 
 
 @dataclass(frozen=True)

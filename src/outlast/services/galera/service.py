@@ -92,7 +92,16 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         ),
         programs=(
             # mariadbd itself becomes mysql (user= in its configuration); the start script needs the bootstrap flag.
-            Program("galera", (f"{LIBRARY}/galera-start",), stop_seconds=60, priority=10, respawn=False),
+            # MariaDB 11.8 forgets a TERM that comes while it joins, and then serves nobody until it is killed. What it
+            # was given so far is committed or transferred anew: a joiner has nothing that the others do not have.
+            Program(
+                "galera",
+                (f"{LIBRARY}/galera-start",),
+                stop_seconds=60,
+                priority=10,
+                respawn=False,
+                deaf_start=True,
+            ),
             # A donor serves on (IST and mariabackup do not block it). Were it taken out, the first joiner of a new
             # cluster would take the only member away from everybody who has just begun to use it.
             Program("galera-responder", (*responder, "--socket", SOCKET, "--donor-ok"), stop_seconds=2, priority=11),

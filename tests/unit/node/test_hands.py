@@ -1,0 +1,42 @@
+"""What the agent's hands do to programs: asked to end, or killed where a question is not heard."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from member_views import MEMBER, NOW, SETTLED, view
+
+from outlast.node import hands
+from outlast.node.view import MemberView, Sickness
+from outlast.spec.program import Program
+from outlast.spec.snapshot import ProgramState
+
+DEAF = replace(MEMBER, programs=(replace(Program("one", ("one",)), deaf_start=True), Program("two", ("two",))))
+STATES = {name: ProgramState(name, "RUNNING", pid) for name, pid in (("one", 101), ("two", 102))}
+
+
+def sick(program: str, was_well: bool) -> tuple[Sickness, ...]:
+    return (Sickness(program, NOW, 1, "no such socket", silent=False, was_well=was_well),)
+
+
+@pytest.mark.parametrize(
+    ("seen", "killed"),
+    [
+        (view(member=DEAF), []),
+        (view(member=DEAF, sick=sick("one", was_well=False)), [101]),
+        (view(member=DEAF, sick=sick("one", was_well=True)), []),
+        (view(member=DEAF, sick=sick("two", was_well=False)), []),
+        (view(SETTLED, sick=sick("one", was_well=False)), []),
+    ],
+    ids=["well", "it starts", "it was well", "another starts", "one that hears"],
+)
+def test_who_would_not_hear_it_is_killed(monkeypatch: pytest.MonkeyPatch, seen: MemberView, killed: list[int]) -> None:
+    told: list[str] = []
+    found: list[int] = []
+    monkeypatch.setattr(hands, "kill", found.append)
+    supervisor: Any = type("Supervisor", (), {"stop": lambda self, name: told.append(name)})()
+    hands.stop(replace(seen, programs=STATES), supervisor)
+    assert sorted(told) == ["one", "two"], "supervisord knows in any case, so nobody starts it again"
+    assert found == killed
