@@ -28,7 +28,7 @@ down: venv ## removes that lab; the cached node image stays
 
 .PHONY: test
 test: root test-tools lint ## lint, then every test ring (as root)
-	@$(PYTEST) tests/unit tests/contract tests/lab
+	@$(PYTEST) --durations=15 tests/unit tests/contract tests/lab
 
 .PHONY: drills
 drills: up ## every drill on the lab of examples/lab.yaml that has no fresh result yet, and the scorecard (hours; as root)
