@@ -21,8 +21,8 @@ EVENT_SLACK = 0.05
 """Events carry wall time; converted to the run's clock they may seem this much too early."""
 
 ROUTINE = frozenset({
-    "agent.bundle", "agent.paused", "agent.resumed", "guard-adopted", "guard-fit", "guard-heard", "guard-joined",
-    "guard-reload", "guard-serving", "guard-stopped", "guard-unheard",
+    "agent.bundle", "agent.paused", "agent.resumed", "guard-adopted", "guard-boots", "guard-fit", "guard-heard",
+    "guard-joined", "guard-reload", "guard-serving", "guard-stopped", "guard-unheard",
     "member.busy", "member.ok", "member.settled", "server-back", "step.done", "step.run",
 })  # fmt: skip
 """Codes of events that only inform: whoever says them has not noticed any fault."""
