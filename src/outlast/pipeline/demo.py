@@ -15,6 +15,9 @@ from outlast.pipeline.target import Target
 SCRIPT = (Path(__file__).parent / "scripts" / "demo.py").read_text()
 GUEST = "/usr/share/outlast/guest"
 
+DRILLS = ("drill-1", "drill-2")
+"""Servers of drills (pipeline/tenants.py): they live on the demo's networks, and go with them."""
+
 Told = dict[str, object]
 Action = Literal["run", "second", "forget", "clean"]
 
@@ -41,6 +44,7 @@ async def demo(
         "name": "demo",
         "server": server,
         "second": second,
+        "ours": list(DRILLS),
         "guest": GUEST,
         "cidr": external.cidr,
         "gateway": external.gateway,

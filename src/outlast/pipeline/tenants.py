@@ -11,13 +11,12 @@ from outlast.drill.console_stream import ConsoleStream
 from outlast.drill.faults.hands import Hands
 from outlast.errors import InputError, MachineError, OutlastError
 from outlast.pipeline.client import client_node, credentials
-from outlast.pipeline.demo import demo
+from outlast.pipeline.demo import DRILLS, demo
 from outlast.pipeline.target import Target
 
-FIRST = "drill-1"
-"""The server that every drill's tenant streams go to; made once, and left for the next drill."""
-SECOND = "drill-2"
-"""The server that streams to it, on another compute node; it is there only while drills run: its packets cost time."""
+FIRST, SECOND = DRILLS
+"""The first: the server that every drill's tenant streams go to; made once, and left for the next drill.
+The second: one that streams to it, on another compute node, and only while drills run: its packets cost time."""
 BETWEEN = "between"
 """Name of the stream from the second to the first."""
 _CONSOLE = "/var/lib/nova/instances/{id}/console.log"

@@ -2,8 +2,9 @@
 
 Standard input: one JSON object {"auth": {OS_*…}, "action": "run", "second", "forget" or "clean", "name": …,
 "guest": folder, "cidr": …, "gateway": …, "pool": [first, last], "server": name of the server, "second": name of
-another}. Every step takes what is there already. Action "second" makes a server on another compute node than the first,
-which streams to the first's inner address; "forget" removes one server with its port and floating address.
+another, "ours": names of servers that "clean" removes too}. Every step takes what is there already. Action "second"
+makes a server on another compute node than the first, which streams to the first's inner address; "forget" removes one
+server with its port and floating address.
 """
 
 import base64
@@ -265,7 +266,8 @@ def gone(cloud: Cloud, servers: list[Resource], seconds: float = 60.0) -> None:
 
 def clean(cloud: Cloud, order: Order) -> int:
     name = order["name"]
-    servers = [server for server in cloud.compute.servers() if server.name.startswith(name)]
+    ours = order.get("ours", ())
+    servers = [server for server in cloud.compute.servers() if server.name.startswith(name) or server.name in ours]
     others = strangers(cloud, name, {server.id for server in servers})
     if others:
         words = (
