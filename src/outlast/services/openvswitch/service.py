@@ -129,10 +129,11 @@ def _programs() -> tuple[Program, ...]:
         *log,
     )
     return (
-        Program("ovsdb", server, priority=15),
-        # Tenants' packets go before everything that computes.
+        # Tenants' packets go before everything that computes; so does what moves their gateway when it dies: the switch
+        # tells its database, and the controller reads it there.
+        Program("ovsdb", server, priority=15, nice=-10),
         Program("ovs-vswitchd", (SWITCH,), priority=16, nice=-10),
-        Program("ovn-controller", controller, priority=17),
+        Program("ovn-controller", controller, priority=17, nice=-5),
     )
 
 
