@@ -1,7 +1,7 @@
 """Keystone's API under uwsgi, which meets SAML only when somebody asks for it.
 
-pysaml2 builds the schemas of all its documents while it is imported: half of the processor time of Keystone's start. Here
-the one module that imports it is loaded at its first use (importlib.util.LazyLoader), so a federation pays for it then.
+pysaml2 builds the schemas of all its documents while it is imported: 1.3 of the 3.1 s that Keystone's import takes under
+`python -X importtime`. Here the one module that imports it is loaded at its first use (importlib.util.LazyLoader), so a federation pays for it then.
 """
 
 import importlib.util
