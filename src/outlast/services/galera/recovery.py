@@ -228,7 +228,7 @@ def _after_total_loss(view: GaleraView) -> GaleraStep:
 def _not_first(view: GaleraView, winner: str, seqno: int) -> GaleraStep:
     """Waits; in the hands of one that waits the permit would keep everybody waiting."""
     all_seen = all(_reported(view.known(name)) for name in view.members)
-    if view.policy == "majority" and view.permit in ("recovery", UNREAD) and all_seen and not view.running:
+    if view.policy == "majority" and view.permit in ("recovery", UNREAD) and all_seen:
         return GaleraStep(RETURN, "galera.return-permit", f"{winner} goes first (seqno {seqno}) and needs the permit")
     return GaleraStep(WAIT, "galera.wait-winner", f"{winner} is the most advanced (seqno {seqno}) and starts first")
 

@@ -148,6 +148,14 @@ TABLE = [
         "galera.return-permit",
     ),
     (
+        "majority, the permit is in the hands of one that runs",
+        "c1",
+        (running("non-primary"), down(12), down(10)),
+        MOST | HOLDS,
+        "return-permit",
+        "galera.return-permit",
+    ),
+    (
         "majority, the permit may be in the wrong hands",
         "c1",
         (down(10), down(12), down(10)),
