@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from labs import Cluster, kill_now, until
+from labs import SUPERVISOR, Cluster, kill_now, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
@@ -33,6 +33,7 @@ def cloud(new_lab: Callable[[str, str], Cluster]) -> Cluster:
     print("\n".join(f"{seconds:7.1f} s  {what}" for what, seconds in told))
     assert "token through the VIP" in report["milestones"]
     assert "computes ready for servers" in report["milestones"]
+    openstack(cluster, "container", "create", "journey")
     return cluster
 
 
@@ -97,7 +98,6 @@ def test_openstack_by_both_ways(cloud: Cluster) -> None:
     assert "demo-1" in openstack(cloud, "server", "list")
     script = f"{cloud.run('openrc')}exec /opt/openstack/bin/openstack server list -f value -c Name"
     assert "demo-1" in cloud.inside("client", "sh", "-c", script)
-    openstack(cloud, "container", "create", "journey")
 
 
 def test_the_catalogue_names_vips_only(cloud: Cluster) -> None:
@@ -118,6 +118,10 @@ def test_it_outlives_a_controller(cloud: Cluster, turn: int) -> None:
         # The next turn cuts another one: two without power are no test of this.
         if victim not in cloud.powered():
             cloud.poweron(victim)
+        cloud.await_settled(180)
+        # What follows finds the cloud as this turn found it, however it went.
+        if f"after-{victim}" in openstack(cloud, "server", "list", "-f", "value", "-c", "Name").split():
+            openstack(cloud, "server", "delete", "--wait", f"after-{victim}")
 
 
 def outlives(cloud: Cluster, victim: str, *, first: bool) -> None:
@@ -141,7 +145,7 @@ def outlives(cloud: Cluster, victim: str, *, first: bool) -> None:
         print(f"{victim} off: server from an image uploaded through it after {time.monotonic() - begun:.1f} s")
         assert time.monotonic() - begun < 60
     print(f"{victim} off: floating address answered {stream['answered']:.0f} times, longest gap {stream['gap']:.2f} s")
-    assert stream["gap"] <= 4.0
+    assert stream["gap"] <= 4.0, claims(cloud)
     back_at = time.monotonic()
     cloud.poweron(victim)
     took = cloud.await_settled(60)
@@ -150,7 +154,13 @@ def outlives(cloud: Cluster, victim: str, *, first: bool) -> None:
     after = acknowledged(cloud)
     for kind, names in before.items():
         assert names <= after[kind], f"acknowledged and gone: {kind} {names - after[kind]}"
-    openstack(cloud, "server", "delete", "--wait", server)
+
+
+def claims(cloud: Cluster) -> str:
+    """What the gateways' ovn-controllers said last of who takes whose place: where a long gap went."""
+    last = ("sh", "-c", "grep -hE 'laim|releas|BFD|bfd' /var/log/outlast/ovn-controller* | tail -20")
+    asked = [node for node in cloud.powered() if node != "client"]
+    return "\n".join(f"{node}:\n{cloud.inside(node, *last, check=False)}" for node in asked)
 
 
 def token(cloud: Cluster, asked: str) -> bool:
@@ -187,6 +197,19 @@ def boot(cloud: Cluster, server: str, image: str) -> None:
     """A new server from the image, ACTIVE."""
     words = ("server", "create", "--image", image, "--flavor", "demo", "--network", "demo", "--wait", server)
     openstack(cloud, *words)
+
+
+def test_the_first_requests_of_an_api_are_answered_like_all_others(cloud: Cluster) -> None:
+    """Neutron's worker died and is back: nobody is told 403 while it loads the rules of who may do what."""
+    program = int(cloud.inside("c1", *SUPERVISOR, "pid", "neutron-api"))
+    worker = cloud.inside("c1", "pgrep", "-P", str(program)).split()[0]
+    script = f'{cloud.run("openrc")}exec /opt/openstack/bin/python - "$@"'
+    base = f"http://{cloud.target.plan.address('c1')}:9696"
+    words = (worker, base, "/v2.0/security-groups", '{"security_group": {"name": "first"}}')
+    code = (Path(__file__).parent / "fresh_api.py").read_text()
+    answers = json.loads(cloud.inside("c1", "sh", "-c", script, "sh", *words, given=code, timeout=180).splitlines()[-1])
+    assert [status for status, _ in answers] == [201] * 4, answers
+    cloud.await_settled(60)
 
 
 def test_a_changed_option_restarts_what_depends_on_it(cloud: Cluster) -> None:

@@ -1,10 +1,13 @@
-"""Neutron's API under uwsgi, with a hash ring that loses no event of a worker that died.
+"""Neutron's API under uwsgi, with a hash ring that loses no event of a worker that died, and no admin turned away.
 
 Every API worker sees every event of the OVN databases and handles those that the hash ring gives it. Neutron believes in
 a dead worker for two minutes (and caches that belief for another one); what its events meant is lost: a port that came
 up meanwhile never gets active, and Nova gives up on its server. So here (1) the ring's times are seconds, and (2) each
 worker remembers the events of the others for a while, and handles those of a worker that has left the ring.
 An event may so be handled twice, never not at all; all handlers set states and can be repeated.
+
+The rules of who may do what are loaded by the first request that asks, while requests in other threads see an enforcer
+with few rules or none, and say 403 to everybody: three of the first four requests at once. Loaded before any, here.
 """
 
 import collections
@@ -118,6 +121,8 @@ def watch():
 hash_ring_manager.HashRingManager.get_node = get_node
 ovsdb_monitor.OvnIdlDistributedLock.notify = notify
 
+from neutron import policy  # noqa: E402
 from neutron.wsgi.api import application  # noqa: E402, F401
 
+policy.init()
 threading.Thread(target=watch, name="hash-ring-watch", daemon=True).start()
