@@ -243,10 +243,10 @@ class Cluster:
             process.communicate()
 
     @contextmanager
-    def following(self, node: str, *argv: str) -> Iterator[list[str]]:
+    def following(self, node: str, *argv: str, given: str = "") -> Iterator[list[str]]:
         """A command on a node while the block lasts: the list grows with every whole line it prints."""
         said: list[str] = []
-        with self.running(node, *argv) as process:
+        with self.running(node, *argv, given=given) as process:
             reader = threading.Thread(target=_follow, args=(process, said))
             reader.start()
             try:

@@ -68,15 +68,23 @@ def pinging(cloud: Cluster, address: str) -> Iterator[dict[str, float]]:
     found["gap"] = max((later - earlier for earlier, later in zip(at, at[1:], strict=False)), default=999.0)
 
 
+NAMES = """
+import json, openstack
+cloud = openstack.connect()
+print(json.dumps({
+    "server": [one.name for one in cloud.compute.servers()],
+    "image": [one.name for one in cloud.image.images()],
+    "network": [one.name for one in cloud.network.networks()],
+    "object": [one.name for one in cloud.object_store.objects("journey")],
+}))
+"""
+
+
 def acknowledged(cloud: Cluster) -> dict[str, set[str]]:
-    """Everything the cloud has said yes to, by kind."""
-    kinds = {"server": "server", "image": "image", "network": "network", "object": "object"}
-    found = {
-        kind: set(openstack(cloud, word, "list", "-f", "value", "-c", "Name", *extra).split())
-        for kind, word in kinds.items()
-        for extra in ((("journey",) if kind == "object" else ()),)
-    }
-    return found
+    """Everything the cloud has said yes to, by kind, as a client hears it through the VIP."""
+    script = f"{cloud.run('openrc')}exec /opt/openstack/bin/python -"
+    said = cloud.inside("client", "sh", "-c", script, given=NAMES)
+    return {kind: set(names) for kind, names in json.loads(said.splitlines()[-1]).items()}
 
 
 def test_up_again_changes_nothing(cloud: Cluster) -> None:
@@ -120,7 +128,7 @@ def test_it_outlives_a_controller(cloud: Cluster, turn: int) -> None:
             cloud.poweron(victim)
         cloud.await_settled(180)
         # What follows finds the cloud as this turn found it, however it went.
-        if f"after-{victim}" in openstack(cloud, "server", "list", "-f", "value", "-c", "Name").split():
+        if f"after-{victim}" in acknowledged(cloud)["server"]:
             openstack(cloud, "server", "delete", "--wait", f"after-{victim}")
 
 
@@ -217,10 +225,31 @@ def test_a_changed_option_restarts_what_depends_on_it(cloud: Cluster) -> None:
     change(cloud, 6)
     planned = cloud.run("plan")
     assert "restart  glance on c1" in planned
-    assert json.loads(cloud.run("up", "--json", timeout=300))["changed"]
+    with uploading(cloud) as said:
+        assert json.loads(cloud.run("up", "--json", timeout=300))["changed"]
+    assert len(uploads(said)) > 6
+    assert {status for status, _, _ in uploads(said)} == {"204"}, f"requests were cut or refused: {said}"
     cloud.await_settled(30)
     moved = {key for key, value in cloud.programs().items() if before.get(key) != value}
     assert moved == {(node, "glance") for node in CONTROLLERS}
+
+
+@contextmanager
+def uploading(cloud: Cluster) -> Iterator[list[str]]:
+    """Clients upload images (uploads.py): some have one there when the block begins, none is under way when it ends."""
+    stop = f"/tmp/uploads-{time.monotonic()}"
+    script = f'{cloud.run("openrc")}exec /opt/openstack/bin/python - "$@"'
+    code = (Path(__file__).parent / "uploads.py").read_text()
+    words = ("sh", "-c", script, "sh", f"http://{VIP}:9292", stop)
+    with cloud.following("client", *words, given=code) as said:
+        until(lambda: uploads(said), 60, lambda: f"no upload came to its end: {said}")
+        yield said
+        cloud.inside("client", "touch", stop)
+        until(lambda: "end" in said, 90, lambda: said)
+
+
+def uploads(said: list[str]) -> list[tuple[str, float, float]]:
+    return [json.loads(line) for line in said if line.startswith("[")]
 
 
 def change(cloud: Cluster, threads: int) -> None:
@@ -257,6 +286,19 @@ def test_the_demo_can_be_cleaned_away(cloud: Cluster) -> None:
     cloud.run("demo", "--clean", timeout=180)
     assert not openstack(cloud, "server", "list", "-f", "value").strip()
     assert not openstack(cloud, "network", "list", "-f", "value").strip()
+
+
+def test_a_controller_is_shut_down_and_no_request_is_cut(cloud: Cluster) -> None:
+    """One that holds no VIP: connections to an address that moves end with it."""
+    held = {*cloud.holders(VIP), *cloud.holders("10.21.0.250")}
+    node = next(node for node in CONTROLLERS if node not in held)
+    with uploading(cloud) as said:
+        begun = time.monotonic()
+        cloud.target.lab.shutdown(node, seconds=60)
+        print(f"{node} shut down in {time.monotonic() - begun:.1f} s")
+        off = time.time()
+        until(lambda: any(begin > off for _, begin, _ in uploads(said)), 60, lambda: said)
+    assert {status for status, _, _ in uploads(said)} == {"204"}, f"requests were cut or refused: {said}"
 
 
 def test_down_leaves_nothing(cloud: Cluster) -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import msgspec
 
-from outlast.node import disk, hands, repair
+from outlast.node import disk, hands, leaving, repair
 from outlast.node.decide import RECOVERIES, Action, decide
 from outlast.node.ends import Ends
 from outlast.node.guard_events import GuardEvents
@@ -90,6 +90,16 @@ class Agent:
                 await server.listen_tcp(self.bundle.agent_address, self.bundle.agent_port)
                 listening = True
             await self._cycle(self.bundle, self.reader)
+        if stopping.is_set() and self.bundle:
+            await self._leave_node(self.bundle)
+
+    async def _leave_node(self, bundle: Bundle) -> None:
+        """Where all of the node is shut down, its programs leave the balancers before anything is stopped (D4)."""
+        try:
+            if await asyncio.to_thread(self.supervisor.shutting_down):
+                await asyncio.gather(*(self._leave(member) for member in bundle.members if member.leaves))
+        except (OSError, xmlrpc.client.Error) as error:
+            self._event("", "agent.ends", f"supervisord does not say whether the node is shut down: {error}")
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -161,6 +171,8 @@ class Agent:
         member = next(member for member in view.members if member.member.service == action.service)
         if action.kind == "step" and action.step:
             self._background(action.service, action.step.name, self._step(member.member, action.step))
+        elif action.kind == "leave":
+            self._background(action.service, "leave", self._leave(member.member))
         elif action.kind in RECOVERIES:
             recovery = self.recoveries[member.member.start]
             self._background(action.service, action.kind, self._recover(recovery, action, member))
@@ -186,6 +198,9 @@ class Agent:
         elif action.kind == "sections":
             hands.write_sections(member)
             self.kept.stale_sections[name] = hands.stale_sections(member)
+        elif action.kind == "return":
+            leaving.withdraw(member)
+            self.kept.left.discard(name)
         elif action.kind == "stop":
             self.ends.expect(program.name for program in member.programs)
             hands.stop(view, self.supervisor)
@@ -209,6 +224,7 @@ class Agent:
         member = view.member
         hands.start(view, self.supervisor)
         name = member.service
+        self.kept.left.discard(name)
         self.kept.attempts[(name, "start")] = self._attempt(name, "start")
         self._remember(
             lambda memory: replace(
@@ -257,6 +273,15 @@ class Agent:
         else:
             self._remember(lambda memory: memory.with_step(digest))
         self._event(member.service, "step.done", f"{step.name} done in {time.monotonic() - begun:.1f} s")
+
+    async def _leave(self, member: BundleMember) -> None:
+        """Out of the balancers. Trouble with it changes nothing: then it is stopped as one that has no balancer."""
+        try:
+            sentence = await leaving.leave(member)
+        except OSError as error:
+            sentence = f"{member.service} could not leave the balancers: {error}"
+        self.kept.left.add(member.service)
+        self._event(member.service, "member.left", sentence)
 
     async def _recover(self, recovery: Recovery, action: Action, view: MemberView) -> None:
         await recovery.act(action.kind, view)

@@ -19,8 +19,8 @@ FORGIVE = 120.0
 class Action:
     """One thing to do. `kind` none means that nothing is to be done or that something is waited for.
 
-    kind: none, files, step, sections, start, stop, reload, repair, forget, and of the recovery rules bootstrap,
-    pc-bootstrap, renew, position, permit, return-permit
+    kind: none, files, step, sections, start, leave, return, stop, reload, repair, forget, and of the recovery rules
+    bootstrap, pc-bootstrap, renew, position, permit, return-permit
     `program`: which one a repair kills. `evidence`: what the decision rests on, for the event.
     """
 
@@ -61,7 +61,7 @@ RECOVERIES = frozenset({"bootstrap", "pc-bootstrap", "renew", "position", "permi
 CHECK = "check"
 """Name of the prepare steps that ask a program whether it would take its new configuration."""
 
-QUICK = frozenset({"files", "sections", "stop", "reload"})
+QUICK = frozenset({"files", "sections", "return", "stop", "reload"})
 """Actions done on the spot. One that fails waits like everything else: a member must not starve the others."""
 
 
@@ -90,6 +90,8 @@ def _next_action(view: MemberView, now: float) -> Action:
     converged = view.started == view.member.restart_digest
     if view.up and converged:
         return _running(view, now)
+    if view.up and view.member.leaves and not view.left and view.health.status == "ok":
+        return Action("leave", name, "member.leave", f"taking {name} out of the balancers: its configuration changed")
     if view.up:
         return Action("stop", name, "member.outdated", f"stopping {name}: its configuration changed")
     return _starting(view, now, converged)
@@ -128,6 +130,8 @@ def _directed(view: MemberView, direction: Direction, now: float) -> Action:
 
 def _running(view: MemberView, now: float) -> Action:
     name = view.member.service
+    if view.leaving:
+        return Action("return", name, "member.return", f"{name} is needed again as it is: back into the balancers")
     repair = next_repair(view, now)
     if repair and repair.due:
         return Action("repair", name, repair.code, repair.sentence, program=repair.program, evidence=repair.evidence)

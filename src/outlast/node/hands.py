@@ -10,7 +10,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from outlast.node import disk
+from outlast.node import disk, leaving
 from outlast.node.supervisor import CONF_DIR, Supervisor, section
 from outlast.node.view import DOWN, MemberView
 from outlast.spec.bundle import BundleMember
@@ -54,6 +54,7 @@ def write_sections(member: BundleMember) -> None:
 
 def start(view: MemberView, supervisor: Supervisor) -> None:
     """Directories, then every program that does not run, in order of priority."""
+    leaving.withdraw(view.member)
     for directory in view.member.directories:
         disk.ensure(directory)
     ordered = sorted(view.member.programs, key=lambda item: item.priority)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 
-from outlast.node import disk
+from outlast.node import disk, leaving
 from outlast.node.decide import next_step
 from outlast.node.peers import Peers
 from outlast.node.prober import Prober
@@ -24,6 +24,7 @@ from outlast.spec.snapshot import ProgramState
 class Kept:
     """What the agent keeps from one cycle to the next. `attempts` by service and name; the rest by service.
 
+    left: services that are out of the balancers and have nothing in flight.
     stale, stale_sections: files that differ from the bundle; running: the step or action that is under way.
     """
 
@@ -33,6 +34,7 @@ class Kept:
     attempts: dict[tuple[str, str], Attempt] = field(default_factory=dict)
     stale: dict[str, tuple[str, ...]] = field(default_factory=dict)
     stale_sections: dict[str, bool] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
 
 
 class Reader:
@@ -74,6 +76,8 @@ class Reader:
             running=kept.running.get(name, ""),
             attempts={key: attempt for (service, key), attempt in kept.attempts.items() if service == name},
             repair_after=self.bundle.repair_after,
+            leaving=leaving.announced(member),
+            left=name in kept.left,
         )
         view = self._asked(view, wanted) if view.up else replace(view, needs=self._needs(view, wanted))
         step = pending_step(view)

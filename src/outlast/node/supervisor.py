@@ -13,6 +13,7 @@ from outlast.spec.snapshot import ProgramState
 SOCKET = "unix:///run/outlast/supervisor.sock"
 CONF_DIR = "/etc/outlast/supervisor.d"
 OUR_OWN = frozenset({"outlast-agent"})
+_RUNNING, _SHUTDOWN_STATE = 1, 6
 
 
 def section(program: Program) -> str:
@@ -75,6 +76,13 @@ class Supervisor:
             for row in rows
             if row["name"] not in OUR_OWN
         }
+
+    def shutting_down(self) -> bool:
+        """Whether it is stopping everything, or about to start anew. It stops the agent first and waits for it."""
+        try:
+            return int(self._call("getState")["statecode"]) != _RUNNING
+        except xmlrpc.client.Fault as fault:
+            return fault.faultCode == _SHUTDOWN_STATE
 
     def renew(self, programs: Iterable[str]) -> None:
         """Makes supervisord read the programs' sections again. They must be stopped or unknown."""

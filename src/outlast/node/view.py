@@ -71,6 +71,8 @@ class MemberView:
     attempts          by step name, or "start"
     repair_after      seconds of bad answers after which a program is restarted; 0: never
     sick              programs whose answers stay bad, the longest first
+    leaving           one of its programs is on the way out of the balancers
+    left              the balancers send it nothing any more, and what it had is done
     others            of a member that needs a majority, while something of it is sick
     direction         for members with a recovery rule: what the rule says now, else None
     """
@@ -91,6 +93,8 @@ class MemberView:
     repair_after: float = 0.0
     sick: tuple[Sickness, ...] = ()
     others: Others = Others()
+    leaving: bool = False
+    left: bool = False
 
     @property
     def up(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from outlast.plan.plan import Member, Plan
 from outlast.spec.file import Directory, File, Ini, Scalar
 from outlast.spec.probe import Probe
-from outlast.spec.program import Program
+from outlast.spec.program import LEAVING, Leave, Program
 from outlast.spec.secret import SecretRef
 from outlast.spec.service import Option
 
@@ -289,10 +289,20 @@ def uwsgi(plan: Plan, member: Member, app: Wsgi) -> tuple[File, Program]:
     path = f"/etc/outlast/uwsgi/{app.name}.ini"
     content = Ini({"uwsgi": _uwsgi_keys(plan, member, app)})
     env = (*app.env, (PROCESS_NAME, app.name), *ENV)
+    out = leave(plan, member, app.port)
     argv: tuple[str, ...] = ("/usr/bin/uwsgi", "--ini", path)
     if pause := plan.timing.restart_pause:
         argv = ("/bin/sh", "-c", _AGAIN.format(pause=pause), app.name, *argv)
-    return File(path, content), Program(app.name, argv, env=env, nice=app.nice)
+    return File(path, content), Program(app.name, argv, env=env, nice=app.nice, leave=out)
+
+
+def leave(plan: Plan, member: Member, port: int) -> Leave | None:
+    """How an API of this node leaves the balancers: within one interval and the fast ones, each has asked twice."""
+    timing = plan.timing
+    if not timing.leave:
+        return None
+    notice = timing.check_interval + (timing.check_fall - 1) * timing.check_fast + timing.check_timeout / 2
+    return Leave(plan.address(member.node), port, round(notice, 3))
 
 
 _AGAIN = 'ran=/run/outlast/ran; mkdir -p $ran; [ ! -e $ran/$0 ] || sleep {pause:g}; : >$ran/$0; exec "$@"'
@@ -333,4 +343,7 @@ def _uwsgi_keys(plan: Plan, member: Member, app: Wsgi) -> Mapping[str, Scalar]:
         "chunked-input-limit": 16 << 20 if app.uploads else None,
         "chunked-input-timeout": 60 if app.uploads else None,
         "disable-logging": True,
+        # Who leaves says 404 to the balancers' checks, which means "no new requests" there, and serves all others.
+        "route-if-not": f"exists:{LEAVING}/{app.name} last:" if plan.timing.leave else None,
+        "route-user-agent": "^outlast$ break:404 Not Found" if plan.timing.leave else None,
     }

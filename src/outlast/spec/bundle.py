@@ -52,6 +52,11 @@ class BundleMember:
     facts: tuple[tuple[str, str], ...] = ()
     quorum: bool = False
 
+    @property
+    def leaves(self) -> bool:
+        """Whether any of its programs is taken out of the balancers before it is stopped."""
+        return any(program.leave for program in self.programs)
+
 
 @dataclass(frozen=True)
 class Peer:

@@ -6,6 +6,22 @@ from dataclasses import dataclass
 
 from outlast.spec.probe import Probe
 
+LEAVING = "/run/outlast/leaving"
+"""Folder of the files that say who is on the way out: one per program, named like it."""
+
+
+@dataclass(frozen=True)
+class Leave:
+    """How a program leaves the balancers before it is stopped on purpose.
+
+    While its file in `LEAVING` is there, it fails the balancers' checks; requests are answered as ever.
+    address, port: where its requests arrive. notice: seconds after which no balancer sends any more.
+    """
+
+    address: str
+    port: int
+    notice: float
+
 
 @dataclass(frozen=True)
 class Program:
@@ -14,6 +30,7 @@ class Program:
     `nice`: its share of a busy processor. Databases, message bus and balancers go before APIs, Keystone before the
     others: under overload, and at a boot when everything starts at once, what all wait for is ready first.
     `deaf_start`: a stop signal is lost on it until it serves, so that it is killed if it must be stopped before.
+    `leave`: of one behind the balancers, where the timing profile has it.
     `respawn`: supervisord restarts it by itself; False where only the agent may decide to (Galera).
     """
 
@@ -28,6 +45,7 @@ class Program:
     respawn: bool = True
     nice: int = 0
     deaf_start: bool = False
+    leave: Leave | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ class Timing:
     (one interval, one fast one), so that it is out before it listens again: uWSGI listens seconds before it can answer.
     api_queue: connections that wait at an API which accepts none. One that hangs with a full queue fails its checks at
     the connection, sooner than by its silence. uWSGI's own default is 100.
+    leave: a program behind the balancers is taken out of them before it is stopped on purpose.
     network_silence: how long an endpoint node may hear no majority of the controllers on a network before it gives up
     the VIPs that need it; 0: for ever.
     """
@@ -50,6 +51,7 @@ class Timing:
     restart_pause: float = 1.5
     api_queue: int = 16
     repair_after: float = 2.5
+    leave: bool = True
     network_silence: float = 1.0
 
 
@@ -83,6 +85,7 @@ KOLLA = replace(
     restart_pause=0.0,
     api_queue=100,
     repair_after=0.0,
+    leave=False,
     network_silence=0.0,
 )
 CLASSIC = replace(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from outlast.node.view import Asked, Attempt, Direction, MemberView, step_digest
 from outlast.spec.bundle import BundleMember
 from outlast.spec.probe import Health, Probe
-from outlast.spec.program import Program, Step
+from outlast.spec.program import Leave, Program, Step
 from outlast.spec.snapshot import ProgramState
 
 NOW = 1000.0
@@ -31,6 +31,10 @@ MEMBER = BundleMember(
     restart_digest="new",
     reload_digest="fresh",
 )
+BALANCED = replace(
+    MEMBER, programs=(Program("one", ("one",), leave=Leave("10.0.0.2", 80, 1.8)), Program("two", ("two",)))
+)
+"""The same, with a program behind the balancers."""
 DONE = frozenset({step_digest(PREPARE), step_digest(SETUP)})
 WELL = Health("ok", "member.ok", "thing is well")
 
@@ -58,6 +62,7 @@ def view(base: MemberView = SETTLED, **changes: Any) -> MemberView:
     return replace(base, **changes)
 
 
+_members = st.sampled_from((MEMBER, BALANCED))
 _asked = st.builds(Asked, st.booleans(), st.sampled_from(("", "no answer")), st.floats(0, NOW))
 _attempt = st.builds(Attempt, st.floats(0, NOW), st.integers(0, 50), st.just("exit 1"))
 _kinds = ("start", "bootstrap", "pc-bootstrap", "position", "restart", "wait", "permit")
@@ -68,7 +73,7 @@ _keys = ("start", "files", "sections", "stop", "reload", "prepare", "setup", *_k
 def any_view(draw: st.DrawFn) -> MemberView:
     """Whatever a node can look like, sensible or not."""
     return MemberView(
-        member=replace(MEMBER, reload=draw(st.sampled_from(((), ("reload-thing",))))),
+        member=replace(draw(_members), reload=draw(st.sampled_from(((), ("reload-thing",))))),
         stale_files=draw(st.sampled_from(((), ("/etc/a",), ("/a", "/b", "/c", "/d")))),
         programs=states(one=draw(st.sampled_from(STATES)), two=draw(st.sampled_from(STATES))),
         stale_sections=draw(st.booleans()),
@@ -83,4 +88,6 @@ def any_view(draw: st.DrawFn) -> MemberView:
         direction=draw(
             st.one_of(st.none(), st.builds(Direction, st.sampled_from(_kinds), st.just("rule.x"), st.just("so it is")))
         ),
+        leaving=draw(st.booleans()),
+        left=draw(st.booleans()),
     )

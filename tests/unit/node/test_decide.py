@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from member_views import DONE, MEMBER, NOW, PREPARE, SETTLED, SETUP, STOPPED, any_view, states, view
+from member_views import BALANCED, DONE, MEMBER, NOW, PREPARE, SETTLED, SETUP, STOPPED, any_view, states, view
 
 from outlast.node.decide import BACKOFF, FORGIVE, QUICK, Action, decide, member_action
 from outlast.node.view import Asked, Attempt, Direction, MemberView, View, step_digest
@@ -41,6 +41,19 @@ TABLE = {
         "step.run",
     ),
     "running with an old configuration": (view(started="old"), "stop", "member.outdated"),
+    "out of the balancers first": (view(member=BALANCED, started="old"), "leave", "member.leave"),
+    "it was announced, by an agent that died": (
+        view(member=BALANCED, started="old", leaving=True),
+        "leave",
+        "member.leave",
+    ),
+    "out of the balancers": (view(member=BALANCED, started="old", leaving=True, left=True), "stop", "member.outdated"),
+    "who serves nobody has nothing to leave": (
+        view(member=BALANCED, started="old", health=Health("failed", "probe.bad", "no answer")),
+        "stop",
+        "member.outdated",
+    ),
+    "the change was taken back meanwhile": (view(member=BALANCED, leaving=True, left=True), "return", "member.return"),
     "half of it runs with an old configuration": (
         view(started="old", programs=states(one="RUNNING", two="EXITED")),
         "stop",
@@ -179,6 +192,18 @@ def test_a_converged_healthy_member_is_stopped_only_by_its_rule(seen: MemberView
 
 
 @given(any_view())
+def test_who_serves_is_out_of_the_balancers_before_it_is_stopped(seen: MemberView) -> None:
+    action = member_action(seen, NOW)
+    if action.kind == "stop" and seen.up and seen.member.leaves and seen.health.status == "ok":
+        by_rule = seen.direction is not None and action.code == seen.direction.code
+        assert seen.left or by_rule
+    if action.kind == "leave":
+        assert seen.up and seen.member.leaves and not seen.left
+    if action.final:
+        assert not seen.leaving, "and nobody is left standing outside"
+
+
+@given(any_view())
 def test_the_rule_is_obeyed(seen: MemberView) -> None:
     """A member with a recovery rule never starts on its own account, and never while the rule says wait."""
     action = member_action(seen, NOW)
@@ -252,7 +277,12 @@ def _world(action: Action, seen: MemberView, now: float) -> MemberView:
         case "start" | "bootstrap":
             new, fresh = seen.member.restart_digest, seen.member.reload_digest
             running = states(one="RUNNING", two="RUNNING")
-            return replace(seen, programs=running, started=new, reloaded=fresh, direction=None)
+            back = {"leaving": False, "left": False}
+            return replace(seen, programs=running, started=new, reloaded=fresh, direction=None, **back)
+        case "leave":
+            return replace(seen, leaving=True, left=True)
+        case "return":
+            return replace(seen, leaving=False, left=False)
         case "reload":
             return replace(seen, reloaded=seen.member.reload_digest)
         case "pc-bootstrap" | "position" | "permit":
@@ -269,7 +299,7 @@ def test_every_member_settles(seen: MemberView) -> None:
     if seen.direction is not None and seen.direction.kind == "wait":
         seen = replace(seen, direction=None)
     now = NOW
-    for _ in range(14):
+    for _ in range(16):
         now += max(BACKOFF) + 1
         action = member_action(seen, now)
         if action.final:

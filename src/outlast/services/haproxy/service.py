@@ -176,6 +176,7 @@ def _backend(plan: Plan, item: PlannedFrontend) -> Mapping[str, object]:
         "check_path": frontend.check_path,
         "check_says": frontend.check_says,
         "statuses": ",".join(str(status) for status in frontend.check_statuses),
+        "leaves": http_check and timing.leave and frontend.mode == "http",
         "host": item.address,
         "watch": _watch(frontend.mode) if timing.observe else "",
         "shut": " on-marked-down shutdown-sessions" if timing.sessions_shut_by == "balancer" else "",

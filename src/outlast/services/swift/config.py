@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from outlast.plan.plan import Member, Plan
 from outlast.services import oslo
+from outlast.spec.program import LEAVING
 from outlast.spec.secret import SecretRef
 
 DEVICES = "/srv/node"
@@ -38,13 +39,18 @@ def proxy(plan: Plan, member: Member) -> dict[str, oslo.Section]:
     """proxy-server.conf."""
     filters: dict[str, oslo.Section] = {
         f"filter:{name}": {"use": f"egg:swift#{name}"}
-        for name in ("catch_errors", "gatekeeper", "healthcheck", "listing_formats", "copy", "slo", "dlo")
+        for name in ("catch_errors", "gatekeeper", "listing_formats", "copy", "slo", "dlo")
     }
     return {
         "DEFAULT": _server(plan, member, "swift"),
         "pipeline:main": {"pipeline": PIPELINE},
         "app:proxy-server": _proxy_app(),
         **filters,
+        # While the file is there the check fails and requests are answered.
+        "filter:healthcheck": {
+            "use": "egg:swift#healthcheck",
+            "disable_path": f"{LEAVING}/swift-proxy" if plan.timing.leave else None,
+        },
         "filter:cache": _cache(plan),
         "filter:authtoken": _authtoken(plan),
         "filter:keystoneauth": {

@@ -80,7 +80,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             Directory("/var/cache/swift"),
             Directory("/run/lock/swift"),
         ),
-        programs=_programs(plan),
+        programs=_programs(plan, member),
         prepare=(_rings(plan),),
         probes=(
             oslo.api(plan, member, "swift", path="/healthcheck", says="OK", program="swift-proxy"),
@@ -116,7 +116,7 @@ def _upkeep(plan: Plan) -> float:
     return float(str(plan.option("swift", "upkeep_seconds")))
 
 
-def _programs(plan: Plan) -> tuple[Program, ...]:
+def _programs(plan: Plan, member: Member) -> tuple[Program, ...]:
     pause = f"{_upkeep(plan):g}"
     return (
         Program(
@@ -130,6 +130,7 @@ def _programs(plan: Plan) -> tuple[Program, ...]:
             "swift-proxy",
             (f"{oslo.HOME}/bin/swift-proxy-server", "/etc/swift/proxy-server.conf", "-v"),
             nice=oslo.API_NICE,
+            leave=oslo.leave(plan, member, plan.port("swift", "swift")),
         ),
     )
 

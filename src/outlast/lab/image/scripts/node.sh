@@ -47,6 +47,8 @@ autorestart=true
 ; The agent must come back however often it dies: it is what repairs everything else.
 startsecs=0
 startretries=1000000
+; It is the first to be told of a shutdown, and takes the node's programs out of the balancers (node/leaving.py).
+stopwaitsecs=30
 stopasgroup=true
 killasgroup=true
 redirect_stderr=true
