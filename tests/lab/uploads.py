@@ -21,6 +21,9 @@ from keystoneauth1.identity import v3
 PIECES, PAUSE = 8, 0.5
 """An upload takes four seconds: more than a balancer needs to hear that a server leaves."""
 
+FIRST = 65536
+"""Bytes sent at once: a balancer reads 16 KiB of a request before it asks a server, which would not be in danger yet."""
+
 glance, stop = sys.argv[1:]
 names = {"auth_url": "AUTH_URL", "username": "USERNAME", "password": "PASSWORD", "project_name": "PROJECT_NAME"}
 names |= {"user_domain_name": "USER_DOMAIN_NAME", "project_domain_name": "PROJECT_DOMAIN_NAME"}
@@ -29,6 +32,7 @@ headers = {"X-Auth-Token": login.get_token()}
 
 
 def pieces() -> Iterator[bytes]:
+    yield bytes(FIRST)
     for number in range(PIECES):
         time.sleep(PAUSE)
         yield bytes([number]) * 4096
@@ -46,7 +50,9 @@ def upload() -> str:
     return str(status)
 
 
-def work() -> None:
+def work(number: int) -> None:
+    # One after the other, so that at any moment some are in the middle.
+    time.sleep(number * PIECES * PAUSE / 3)
     while not os.path.exists(stop):
         begun = time.time()
         try:
@@ -56,7 +62,7 @@ def work() -> None:
         print(json.dumps([status, begun, time.time()]), flush=True)
 
 
-threads = [threading.Thread(target=work) for _ in range(3)]
+threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
 for thread in threads:
     thread.start()
 for thread in threads:
