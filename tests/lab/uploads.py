@@ -22,7 +22,7 @@ PIECES, PAUSE = 8, 0.5
 """An upload takes four seconds: more than a balancer needs to hear that a server leaves."""
 
 FIRST = 65536
-"""Bytes sent at once: a balancer reads 16 KiB of a request before it asks a server, and what is not asked is not cut."""
+"""Bytes sent at once: a balancer asks no server before it has read 16 KiB, so nothing would be in danger until then."""
 
 glance, stop = sys.argv[1:]
 names = {"auth_url": "AUTH_URL", "username": "USERNAME", "password": "PASSWORD", "project_name": "PROJECT_NAME"}
