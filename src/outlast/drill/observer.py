@@ -20,7 +20,9 @@ from outlast.node.guard.admin import ask
 from outlast.record.run import Mark, RunFolder, Sample
 from outlast.services.haproxy.service import ADMIN
 
-HOLDERS_EVERY = 0.02
+HOLDERS_EVERY = 0.05
+"""Seconds. Two owners may be seen for 0.3 s at most, a VIP away for half a second; a look costs 2 ms of processor."""
+
 STATUS_EVERY = 0.5
 BALANCER_EVERY = 0.1
 _REMIND = 1.0

@@ -1,21 +1,34 @@
 """How much load this machine's cluster can take, so that the instrument measures the fault and not its own weight.
 
-The mix costs about one of two cores on the machine it was made on. On one whose cores need twice as long, 40 requests a
-second leave nothing for the balancer's checks: servers are taken out, agents see starved programs, and every figure is
-about that.
+The mix costs about one of two cores on the machine it was made on. Where nothing is left for the balancer's checks and
+for what is started again, servers are taken out, agents see starved programs, and every figure is about that.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 REFERENCE = 0.0042
 """Seconds of `loop` on a core that bears 40 requests a second. Where it takes 0.0085 s, they and a cluster at rest (0.9
 of two cores) left nothing: load averages of 46, APIs silent for minutes, with no fault at all."""
 
+MIX = 1.0
+"""Cores of the reference that the full rate of the mix takes."""
+
+OWN = 0.25
+"""Cores of the reference that a drill takes besides: its looks, its load generator, two servers and their streams."""
+
+SPARE = 0.15
+"""The part of the machine that stays free: what is killed has to start again. With 14 requests a second on cores of 2.5
+times the reference nothing was free: an API that was killed took 42 s to come back, and other APIs failed requests."""
+
 LEAST = 0.25
 """Below a quarter nothing can be told from so few requests: better an overloaded cluster that says so."""
+
+WATCHED = 2.0
+"""Seconds for which the machine is watched at rest."""
 
 
 def loop() -> float:
@@ -30,11 +43,26 @@ def loop() -> float:
     return min(found)
 
 
-def share(seconds: float, cores: int) -> float:
-    """Which part of a scenario's rate a machine is asked for (pure): 1 where it is as fast as the reference."""
-    return max(LEAST, min(1.0, cores / 2 * REFERENCE / seconds))
+def busy(before: str, after: str) -> float:
+    """Which part of the machine worked between two readings of /proc/stat (proc(5): idle and iowait do not)."""
+    first, last = ([int(word) for word in text.split("\n", 1)[0].split()[1:9]] for text in (before, after))
+    spent = [later - earlier for earlier, later in zip(first, last, strict=True)]
+    return 1 - (spent[3] + spent[4]) / max(1, sum(spent))
+
+
+def share(seconds: float, cores: int, busy_cores: float) -> float:
+    """Which part of a scenario's rate a machine is asked for (pure): 1 where enough is free for all of it.
+
+    `seconds`: what `loop` takes; `busy_cores`: what the cluster takes at rest.
+    """
+    slower = seconds / REFERENCE
+    free = cores * (1 - SPARE) - busy_cores - OWN * slower
+    return max(LEAST, min(1.0, free / (MIX * slower)))
 
 
 def measured() -> float:
-    """The share of this machine, now."""
-    return share(loop(), os.cpu_count() or 1)
+    """The share of this machine, now, while the cluster is at rest. Takes `WATCHED` seconds."""
+    path, cores = Path("/proc/stat"), os.cpu_count() or 1
+    before = path.read_text(encoding="ascii")
+    time.sleep(WATCHED)
+    return share(loop(), cores, cores * busy(before, path.read_text(encoding="ascii")))
