@@ -160,9 +160,10 @@ class Drill:
             one.strike = Strike(self.bench.hands, self.bench.journal, order)
             at = one.strike.begin()
             self.mark("inject", one.words, one.number, at)
-            seen = one.strike.took_effect(EFFECT_SECONDS)
+            patience = max(EFFECT_SECONDS, one.strike.record.get("patience", 0.0))
+            seen = one.strike.took_effect(patience)
             if seen is None:
-                self.bench.tell(f"{one.words}: its effect was not seen within {EFFECT_SECONDS:g} s")
+                self.bench.tell(f"{one.words}: its effect was not seen within {patience:g} s")
             else:
                 self.mark("took-effect", one.words, one.number, seen)
                 self.bench.tell(f"{one.words}: took effect after {seen - at:.2f} s")

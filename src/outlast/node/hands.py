@@ -78,6 +78,13 @@ def stop(view: MemberView, supervisor: Supervisor) -> None:
                 kill(view.programs[program.name].pid)
 
 
+def end(pid: int) -> None:
+    """TERM to a program's process group, where supervisord takes no orders any more because it shuts down."""
+    if pid > 1:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGTERM)
+
+
 def kill(pid: int) -> None:
     """SIGKILL to a program's process group: who is hung takes no other word. A guard's child has a group of its own."""
     if pid > 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from dataclasses import replace
 from typing import Any
 
@@ -40,3 +42,12 @@ def test_who_would_not_hear_it_is_killed(monkeypatch: pytest.MonkeyPatch, seen: 
     hands.stop(replace(seen, programs=STATES), supervisor)
     assert sorted(told) == ["one", "two"], "supervisord knows in any case, so nobody starts it again"
     assert found == killed
+
+
+def test_the_whole_group_is_asked_to_end() -> None:
+    first = subprocess.Popen(["sleep", "60"], process_group=0)
+    second = subprocess.Popen(["sleep", "60"], process_group=first.pid)
+    hands.end(first.pid)
+    assert second.wait(10) == first.wait(10) == -signal.SIGTERM
+    hands.end(first.pid)
+    hands.end(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from outlast.drill.faults.hands import Hands
 from outlast.drill.faults.verb import Order, Record, nodes_of
@@ -55,7 +56,15 @@ class Shutdown(PowerOff):
     }
 
     def prepare(self, hands: Hands, order: Order) -> Record:
-        return {**super().prepare(hands, order), "seconds": order.number("seconds", 60)}
+        seconds = order.number("seconds", 60)
+        programs = {node: _programs(hands, node) for node in order.nodes}
+        return {**super().prepare(hands, order), "seconds": seconds, "patience": seconds + 5, "programs": programs}
+
+    def took_effect(self, hands: Hands, record: Record) -> bool:
+        """A node that is shut down first lets its programs leave the balancers; clients may notice from the first end
+        of one on."""
+        began = [*record["pid1"].values(), *(pair for pairs in record["programs"].values() for pair in pairs)]
+        return any(not Process(*pair).is_alive() for pair in began)
 
     def inject(self, hands: Hands, record: Record, stop: threading.Event) -> None:
         def one(number: int, node: str) -> None:
@@ -90,9 +99,6 @@ class Reboot(Shutdown):
         else:
             _each(one, nodes_of(record))
 
-    def took_effect(self, hands: Hands, record: Record) -> bool:
-        return any(not Process(*pair).is_alive() for pair in record["pid1"].values())
-
 
 def _running(hands: Hands, nodes: tuple[str, ...]) -> dict[str, list[int]]:
     found = {}
@@ -103,6 +109,14 @@ def _running(hands: Hands, nodes: tuple[str, ...]) -> dict[str, list[int]]:
             raise LabError("lab.node-off", f"node {node} is off already")
         found[node] = [seen.pid, seen.started]
     return found
+
+
+def _programs(hands: Hands, node: str) -> list[list[int]]:
+    """Pid and start time of all that PID 1 of the node runs."""
+    pid = hands.lab.pid1(node)
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split() if pid else []
+    found = (process(int(child)) for child in children)
+    return [[one.pid, one.started] for one in found if one is not None]
 
 
 def _shut_down(hands: Hands, node: str, seconds: float) -> None:
