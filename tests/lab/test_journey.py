@@ -80,6 +80,20 @@ print(json.dumps({
 """
 
 
+BOOTED = """
+import openstack, sys, time
+cloud = openstack.connect()
+server = cloud.compute.find_server(sys.argv[1], ignore_missing=False)
+end, said = time.monotonic() + 90, ""
+while "http on port 80" not in said:
+    if time.monotonic() > end:
+        sys.exit(f"not booted: {said[-2000:]}")
+    time.sleep(0.5)
+    said = cloud.compute.get_server_console_output(server.id)["output"] or ""
+"""
+"""Waits until the guest has its kernel, its address and its own server: ACTIVE says only that QEMU runs."""
+
+
 def acknowledged(cloud: Cluster) -> dict[str, set[str]]:
     """Everything the cloud has said yes to, by kind, as a client hears it through the VIP."""
     script = f"{cloud.run('openrc')}exec /opt/openstack/bin/python -"
@@ -152,6 +166,9 @@ def outlives(cloud: Cluster, victim: str, *, first: bool) -> None:
         boot(cloud, server, image)
         print(f"{victim} off: server from an image uploaded through it after {time.monotonic() - begun:.1f} s")
         assert time.monotonic() - begun < 60
+        script = f'{cloud.run("openrc")}exec /opt/openstack/bin/python - "$@"'
+        cloud.inside("client", "sh", "-c", script, "sh", server, given=BOOTED, timeout=120)
+        print(f"{victim} off: it has booted and serves after {time.monotonic() - begun:.1f} s")
     print(f"{victim} off: floating address answered {stream['answered']:.0f} times, longest gap {stream['gap']:.2f} s")
     assert stream["gap"] <= 4.0, claims(cloud)
     back_at = time.monotonic()
