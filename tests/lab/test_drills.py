@@ -273,8 +273,8 @@ def test_without_the_flush_a_power_cut_of_all_loses_rows(cluster: Cluster, tmp_p
         tmp_path, "t-not-durable", ALL_OFF, workloads=list(ROWS), rate=60, hold=3, recover=150, budgets={"lost": 0}
     )
     # By default each member writes its log out once a second, and who did so last decides. A plug takes the network
-    # first and the disk up to 0.4 s later on a busy machine: a cut may find everything written, and lose nothing. With a
-    # minute between two times that is rare, and then the next cut does.
+    # first and the disk up to 0.4 s later on a busy machine: a cut may find everything written, and lose nothing. With
+    # a minute between two times that is rare, and then the next cut does.
     for _ in range(3):
         verdict, _ = drill(cluster, path)
         if verdict["counts"]["lost"]:
