@@ -106,8 +106,9 @@ async def netns_bench(lab: Lab) -> AsyncIterator[Bench]:
 
 @pytest.fixture(scope="session")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshTarget]:
-    if not SSHD.exists() or os.geteuid() != 0:
-        pytest.skip("install openssh-server and run as root")
+    if os.geteuid() != 0:
+        pytest.skip("needs root, as make test says before it begins")
+    assert SSHD.exists(), "install openssh-server (make test does)"
     folder = tmp_path_factory.mktemp("sshd")
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     for name in ("host", "user"):
@@ -144,8 +145,9 @@ def _await_port(port: int) -> None:
 
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    if os.geteuid() != 0 or not BUSYBOX.exists():
-        pytest.skip("install busybox-static and run as root")
+    if os.geteuid() != 0:
+        pytest.skip("needs root, as make test says before it begins")
+    assert BUSYBOX.exists(), "install busybox-static (make test does)"
     folder = tmp_path_factory.mktemp("labs")
     root, state = folder / "root", folder / "contract"
     for name in ("bin", "etc", "var"):

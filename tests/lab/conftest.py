@@ -18,14 +18,13 @@ BUSYBOX = Path("/bin/busybox")
 @pytest.fixture(scope="session", autouse=True)
 def _root() -> None:
     if os.geteuid() != 0:
-        pytest.skip("the lab ring needs root")
+        pytest.skip("needs root, as make test says before it begins")
 
 
 @pytest.fixture(scope="session")
 def small_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root of one program (busybox-static): all that namespaces, volumes and power need, and made in no time."""
-    if not BUSYBOX.exists():
-        pytest.skip("install busybox-static")
+    assert BUSYBOX.exists(), "install busybox-static (make test does)"
     root = tmp_path_factory.mktemp("small-root")
     for folder in ("bin", "etc", "var"):
         (root / folder).mkdir()

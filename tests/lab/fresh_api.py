@@ -12,15 +12,11 @@ import sys
 import threading
 import time
 
+import openstack
 import requests
-from keystoneauth1 import session
-from keystoneauth1.identity import v3
 
 pid, base, path, body = sys.argv[1:]
-names = {"auth_url": "AUTH_URL", "username": "USERNAME", "password": "PASSWORD", "project_name": "PROJECT_NAME"}
-names |= {"user_domain_name": "USER_DOMAIN_NAME", "project_domain_name": "PROJECT_DOMAIN_NAME"}
-login = session.Session(auth=v3.Password(**{key: os.environ[f"OS_{name}"] for key, name in names.items()}))
-headers = {"X-Auth-Token": login.get_token(), "Content-Type": "application/json"}
+headers = {"X-Auth-Token": openstack.connect().auth_token, "Content-Type": "application/json"}
 
 os.kill(int(pid), 9)
 end = time.monotonic() + 60

@@ -14,9 +14,8 @@ import threading
 import time
 from collections.abc import Iterator
 
+import openstack
 import requests
-from keystoneauth1 import session
-from keystoneauth1.identity import v3
 
 PIECES, PAUSE = 8, 0.5
 """An upload takes four seconds: more than a balancer needs to hear that a server leaves."""
@@ -25,10 +24,7 @@ FIRST = 65536
 """Bytes sent at once: a balancer asks no server before it has read 16 KiB, so nothing would be in danger until then."""
 
 glance, stop = sys.argv[1:]
-names = {"auth_url": "AUTH_URL", "username": "USERNAME", "password": "PASSWORD", "project_name": "PROJECT_NAME"}
-names |= {"user_domain_name": "USER_DOMAIN_NAME", "project_domain_name": "PROJECT_DOMAIN_NAME"}
-login = session.Session(auth=v3.Password(**{key: os.environ[f"OS_{name}"] for key, name in names.items()}))
-headers = {"X-Auth-Token": login.get_token()}
+headers = {"X-Auth-Token": openstack.connect().auth_token}
 
 
 def pieces() -> Iterator[bytes]:

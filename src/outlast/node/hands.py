@@ -80,16 +80,18 @@ def stop(view: MemberView, supervisor: Supervisor) -> None:
 
 def end(pid: int) -> None:
     """TERM to a program's process group, where supervisord takes no orders any more because it shuts down."""
-    if pid > 1:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGTERM)
+    _tell_group(pid, signal.SIGTERM)
 
 
 def kill(pid: int) -> None:
     """SIGKILL to a program's process group: who is hung takes no other word. A guard's child has a group of its own."""
+    _tell_group(pid, signal.SIGKILL)
+
+
+def _tell_group(pid: int, number: signal.Signals) -> None:
     if pid > 1:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
+            os.killpg(pid, number)
 
 
 def reload(member: BundleMember) -> None:

@@ -57,14 +57,7 @@ class Shutdown(PowerOff):
 
     def prepare(self, hands: Hands, order: Order) -> Record:
         seconds = order.number("seconds", 60)
-        programs = {node: _programs(hands, node) for node in order.nodes}
-        return {**super().prepare(hands, order), "seconds": seconds, "patience": seconds + 5, "programs": programs}
-
-    def took_effect(self, hands: Hands, record: Record) -> bool:
-        """A node that is shut down first lets its programs leave the balancers; clients may notice from the first end
-        of one on."""
-        began = [*record["pid1"].values(), *(pair for pairs in record["programs"].values() for pair in pairs)]
-        return any(not Process(*pair).is_alive() for pair in began)
+        return {**super().prepare(hands, order), "seconds": seconds, "patience": seconds + 5}
 
     def inject(self, hands: Hands, record: Record, stop: threading.Event) -> None:
         def one(number: int, node: str) -> None:
@@ -85,7 +78,14 @@ class Reboot(Shutdown):
     }
 
     def prepare(self, hands: Hands, order: Order) -> Record:
-        return {**super().prepare(hands, order), "off": order.number("off", 1), "rolling": order.flag("rolling")}
+        programs = {node: _programs(hands, node) for node in order.nodes}
+        own = {"off": order.number("off", 1), "rolling": order.flag("rolling"), "programs": programs}
+        return {**super().prepare(hands, order), **own}
+
+    def took_effect(self, hands: Hands, record: Record) -> bool:
+        """Clients may notice from the first program on that ends: a while before the first node does."""
+        pairs = [pair for programs in record["programs"].values() for pair in programs]
+        return any(not Process(*pair).is_alive() for pair in (*record["pid1"].values(), *pairs))
 
     def inject(self, hands: Hands, record: Record, stop: threading.Event) -> None:
         def one(node: str) -> None:
