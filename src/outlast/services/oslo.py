@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from outlast.plan.plan import Member, Plan
-from outlast.spec.file import Directory, File, Ini, Scalar
+from outlast.spec.file import Directory, File, Ini, Scalar, Template
 from outlast.spec.probe import Probe
 from outlast.spec.program import LEAVING, Leave, Program
 from outlast.spec.secret import SecretRef
@@ -22,6 +22,7 @@ Section = dict[str, Scalar | tuple[str, ...]]
 HOME = "/opt/openstack"
 PYTHON_CODE = "/usr/local/lib/outlast/python"
 """Modules of our own that run inside an OpenStack program, in its PYTHONPATH."""
+VALIDATORS = File(f"{PYTHON_CODE}/outlast_validators.py", Template("openstack", "validators.py.j2"))
 ENV = (("LANG", "C.UTF-8"), ("EVENTLET_NO_GREENDNS", "yes"))
 """Environment of every OpenStack program. Eventlet's own resolver takes 0.2 s of processor time to import; nobody here
 looks up a name outside /etc/hosts."""

@@ -63,6 +63,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             *_keys(FERNET, "fernet"),
             *_keys(CREDENTIAL, "credential"),
             File(f"{oslo.PYTHON_CODE}/outlast_keystone_api.py", Template("keystone", "keystone_api.py.j2", {})),
+            oslo.VALIDATORS,
             wsgi_file,
         ),
         directories=(Directory(FERNET, 0o700), Directory(CREDENTIAL, 0o700)),

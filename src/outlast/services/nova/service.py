@@ -8,7 +8,7 @@ from outlast.plan.plan import Member, Plan
 from outlast.services import oslo
 from outlast.services.contract import Service
 from outlast.services.nova.config import shared
-from outlast.spec.file import Directory, File, Ini
+from outlast.spec.file import Directory, File, Ini, Template
 from outlast.spec.probe import Probe
 from outlast.spec.program import Program, Step
 from outlast.spec.secret import SecretRef
@@ -56,7 +56,8 @@ SPEC = ServiceSpec(
 def describe(plan: Plan, member: Member) -> MemberSpec:
     """One node's four programs."""
     env = (("OS_NOVA_CONFIG_FILES", f"{PASTE};{CONFIG}"),)
-    api_file, api = oslo.uwsgi(plan, member, oslo.Wsgi("nova-api", "nova.wsgi.osapi_compute", API, env))
+    ours = (*env, ("PYTHONPATH", oslo.PYTHON_CODE))
+    api_file, api = oslo.uwsgi(plan, member, oslo.Wsgi("nova-api", "outlast_nova_api", API, ours))
     metadata_file, metadata = oslo.uwsgi(plan, member, oslo.Wsgi("nova-metadata", "nova.wsgi.metadata", METADATA, env))
     return MemberSpec(
         service=SPEC.name,
@@ -65,6 +66,8 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         files=(
             File(CONFIG, _config(plan, member), mode=0o600),
             File(CLIENT, _client(plan), mode=0o600, on_change="none"),
+            File(f"{oslo.PYTHON_CODE}/outlast_nova_api.py", Template("nova", "nova_api.py.j2")),
+            oslo.VALIDATORS,
             api_file,
             metadata_file,
         ),

@@ -102,9 +102,10 @@ def _config(plan: Plan, address: str) -> dict[str, Scalar | tuple[str, ...]]:
         "listeners.tcp.1": f"{address}:{plan.port('rabbitmq', 'amqp')}",
         "cluster_formation.peer_discovery_backend": "classic_config",
         **peers,
-        # All start at the same time: ask again soon, for as long as the others may take.
-        "cluster_formation.discovery_retry_interval": 500,
-        "cluster_formation.discovery_retry_limit": 240,
+        # All start at the same time, and whoever is not the first waits for it, as long as it may take. Each look
+        # starts an Erlang of its own (half a second of processor time), which the first one lacks if they are many.
+        "cluster_formation.discovery_retry_interval": 2000,
+        "cluster_formation.discovery_retry_limit": 100,
         # Khepri and quorum queues decide by majority themselves; this is for what little is left outside them.
         "cluster_partition_handling": "pause_minority",
         "net_ticktime": plan.timing.net_ticktime,

@@ -7,8 +7,13 @@ install -d -m 0755 /usr/share/outlast
 
 cat >/opt/outlast/bin/outlast-node <<'EOF'
 #!/bin/sh
-# Our code travels in the bundle, so that a new version of it needs no new image. The agent of a fresh node waits for it.
-while [ "${1:-}" = agent ] && [ ! -e /var/lib/outlast/code/outlast/node ]; do sleep 0.1; done
+# Our code travels in the bundle, so that a new version of it needs no new image. The agent of a fresh node waits for it,
+# without end on one that runs nothing (a client), so after ten seconds it looks less often.
+looks=0
+while [ "${1:-}" = agent ] && [ ! -e /var/lib/outlast/code/outlast/node ]; do
+    looks=$((looks + 1))
+    if [ $looks -le 100 ]; then sleep 0.1; else sleep 2; fi
+done
 PYTHONPATH=/var/lib/outlast/code exec /opt/outlast/bin/python -m outlast.node "$@"
 EOF
 chmod 0755 /opt/outlast/bin/outlast-node

@@ -10,6 +10,8 @@ The enforcer of the rules is seen by all threads before it has its rules (10 ms)
 import importlib.util
 import sys
 
+import outlast_validators  # noqa: F401
+
 NAME = "keystone.federation.idp"
 
 spec = importlib.util.find_spec(NAME)

@@ -1,0 +1,1 @@
+"""What several programs of OpenStack load of ours; `oslo` says which."""
