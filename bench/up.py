@@ -3,9 +3,9 @@
 Brings a lab of its own up (examples/lab.yaml under the name "bench"), measures, and takes it down. With --image the
 node image is built anew into a temporary cache first (the first-time figure; needs the packages' mirrors).
 
-Coming up is processor time, and cores differ. So a fixed piece of work (outlast.drill.pace) is timed before and after, and
-each figure is also given divided by how much longer than on the reference it took: what cores of the reference would
-have needed, were it processor time alone. Downloads, disks and timers are in it too, so that is an estimate; the
+Coming up is processor time, and cores differ. So a fixed piece of work (outlast.drill.pace) is timed before and after,
+and each figure is also given divided by how much longer than on the reference it took: what cores of the reference
+would have needed, were it processor time alone. Downloads, disks and timers are in it too, so that is an estimate; the
 figure is the one in the first column.
 """
 
