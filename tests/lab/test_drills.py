@@ -291,8 +291,8 @@ def test_without_track_files_a_vip_stays_where_nobody_serves(cluster: Cluster, t
 
 @pytest.mark.timeout(1200)
 def test_kolla_timings_behave_as_published(cluster: Cluster, tmp_path: Path) -> None:
-    """Killed API out after about 8 s (checks every 2 s, five of them), a hung one after about 58 s (each waits 10 s more), VIP
-    about 4 s after its holder's power cut.
+    """Killed API out after about 8 s (checks every 2 s, five of them), a hung one after about 58 s (each waits 10 s
+    more), VIP about 4 s after its holder's power cut.
 
     The supervisor is stopped as well, so that the killed API does not come back before it is noticed. Where the machine
     stands still meanwhile, the drills are run once more, which takes another three minutes.
