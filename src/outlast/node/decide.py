@@ -40,7 +40,7 @@ def decide(view: View) -> tuple[Action, ...]:
     The caller does the first that is not "none"; the rest tells what each member waits for.
     """
     if view.paused:
-        return tuple(_held_back(member_action(member, view.now), view.paused) for member in view.members)
+        return tuple(_paused(member, view.now, view.paused) for member in view.members)
     strangers = tuple(
         Action("forget", "", "program.stranger", f"{name} is not in the bundle any more: removing it")
         for name in view.strangers
@@ -48,8 +48,16 @@ def decide(view: View) -> tuple[Action, ...]:
     return strangers + tuple(member_action(member, view.now) for member in view.members)
 
 
-def _held_back(action: Action, reason: str) -> Action:
-    """What would be done is said and not done; who has nothing to do is still well, or waits as before."""
+def _paused(view: MemberView, now: float, reason: str) -> Action:
+    """What would be done is said and not done; who has nothing to do is still well, or waits as before.
+
+    One thing is done: who was on its way out of the balancers would serve nobody for as long as the pause lasts.
+    """
+    action = member_action(view, now)
+    if view.leaving and view.up and not view.running:
+        name = view.member.service
+        back = Action("return", name, "member.return", f"paused ({reason}): {name} goes on as it is, in the balancers")
+        return _backed_off(back, view, now)
     if action.kind == "none":
         return action
     return _wait(action.service, "agent.paused", f"paused ({reason}); would do: {action.sentence}")
@@ -67,7 +75,10 @@ QUICK = frozenset({"files", "sections", "return", "stop", "reload"})
 
 def member_action(view: MemberView, now: float) -> Action:
     """What is next for one member."""
-    action = _next_action(view, now)
+    return _backed_off(_next_action(view, now), view, now)
+
+
+def _backed_off(action: Action, view: MemberView, now: float) -> Action:
     attempt = view.attempts.get(action.kind) if action.kind in QUICK else None
     wait = _backoff(attempt, now)
     if attempt and wait > 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from outlast.spec.bundle import BundleMember
 from outlast.spec.digest import digest
@@ -134,6 +135,7 @@ class View:
     paused: str = ""
 
 
+@lru_cache(maxsize=256)
 def step_digest(step: Step) -> str:
-    """What makes a step the same step: all that was said of it."""
+    """What makes a step the same step: all that was said of it. Asked for in every cycle of the agent."""
     return digest(step)

@@ -142,6 +142,19 @@ def test_only_a_settled_member_is_final() -> None:
     assert finals == {"all is well", "nothing to reload with"}
 
 
+def test_a_pause_leaves_nobody_outside_the_balancers() -> None:
+    """A roll-out that is paused between leaving and the stop: the program serves on, with the old configuration."""
+    out = view(member=BALANCED, started="old", leaving=True, left=True)
+    (found,) = decide(View(NOW, "c1", (out,), paused="by me"))
+    assert (found.kind, found.code) == ("return", "member.return")
+    for still in (replace(out, running="leave"), replace(out, leaving=False, left=False)):
+        (found,) = decide(View(NOW, "c1", (still,), paused="by me"))
+        assert found.kind == "none"
+    failed = replace(out, attempts={"return": Attempt(NOW, 3, "read-only")})
+    (found,) = decide(View(NOW, "c1", (failed,), paused="by me"))
+    assert (found.kind, found.code) == ("none", "action.backoff")
+
+
 def test_a_paused_node_does_nothing() -> None:
     found = decide(View(NOW, "c1", (view(stale_files=("/a",)), SETTLED), ("stranger",), paused="by me"))
     assert [(action.kind, action.code) for action in found] == [("none", "agent.paused"), ("none", "member.settled")]
