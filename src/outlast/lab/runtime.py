@@ -219,6 +219,15 @@ def create(topology: Topology, image_root: Path, state_dir: Path, *, init_argv: 
     return Lab(where, topology)
 
 
+def standing_image(topology: Topology, state_dir: Path) -> Path | None:
+    """Root of the image that all nodes were built on; None where one is not built yet, they differ, or it is gone."""
+    where = place(state_dir)
+    records = [where.read_record(node.name) for node in topology.nodes]
+    roots = {Path(record.image) if record else None for record in records}
+    root = roots.pop() if len(roots) == 1 else None
+    return root if root and root.is_dir() else None
+
+
 def open_lab(state_dir: Path) -> Lab:
     where = place(state_dir)
     topology = where.read_topology()

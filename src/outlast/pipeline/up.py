@@ -15,8 +15,9 @@ from outlast.errors import MachineError, RolloutError
 from outlast.lab import build as lab_build
 from outlast.lab import runtime
 from outlast.lab.image import build as image_build
-from outlast.lab.image.recipe import load_recipe
+from outlast.lab.image.recipe import digest, load_recipe
 from outlast.lab.preflight import preflight
+from outlast.lab.topology import Topology
 from outlast.observe.collect import Answer, Unreachable
 from outlast.pipeline.budgets import keep_budgets
 from outlast.pipeline.bundles import bundles
@@ -60,9 +61,9 @@ async def up(target: Target, progress: Progress, *, host_access: bool = False, d
         await refuse_paused(target)
         if target.is_lab:
             with _phase(report, progress, "image"):
-                image = await asyncio.to_thread(build_image, progress)
+                image_root = await asyncio.to_thread(node_image, target, progress)
             with _phase(report, progress, "lab"):
-                await asyncio.to_thread(build_lab, target, image.root)
+                await asyncio.to_thread(build_lab, target, image_root)
                 if host_access:
                     _connect_host(target)
         else:
@@ -87,14 +88,28 @@ def _memory_mib(target: Target) -> int:
     return 200 + 180 * heavy
 
 
-def build_image(progress: Progress) -> image_build.Image:
-    packages = [package for spec in SPECS.values() for package in spec.packages]
-    return image_build.build(load_recipe(packages), image_build.default_cache(), progress=progress.say)
+def node_image(target: Target, progress: Progress) -> Path:
+    """Root of the image for the lab's nodes: what they stand on, else the present one (built if need be).
+
+    Raises ImageError as `outlast.lab.image.build.build` does.
+    """
+    recipe = load_recipe([package for spec in SPECS.values() for package in spec.packages])
+    standing = runtime.standing_image(_topology(target), target.state_dir)
+    if standing is None:
+        return image_build.build(recipe, image_build.default_cache(), progress=progress.say).root
+    if standing.parent.name != digest(recipe):
+        # Minutes for an image that no node would use; a node changes its image only by being built anew.
+        progress.say("the nodes stay on their image; only nodes built anew (outlast down, up) get the present one")
+    return standing
+
+
+def _topology(target: Target) -> Topology:
+    return lab_build.topology(target.plan, str(target.state_dir))
 
 
 def build_lab(target: Target, image_root: Path) -> runtime.Lab:
     """The lab's nodes, powered on; those that are there stay as they are."""
-    lab = runtime.create(lab_build.topology(target.plan, str(target.state_dir)), image_root, target.state_dir)
+    lab = runtime.create(_topology(target), image_root, target.state_dir)
     (target.state_dir / NOTE).write_text(f"{target.path}\n")
     return lab
 
