@@ -298,12 +298,14 @@ def test_kolla_timings_behave_as_published(cluster: Cluster, tmp_path: Path) -> 
     stands still meanwhile, the drills are run once more, which takes another three minutes.
     """
     cluster.write(BODY)
+    # Few requests: what waits for the hung API fills its queue of 100, and a check that finds the queue full has failed
+    # after 2 s instead of 10.
     dead_and_hung = [
         {"verb": "pause", "target": "node:s2", "program": "supervisord"},
         {"verb": "kill", "target": "node:s2", "program": "keystone", "after": 1},
         {"verb": "pause", "target": "node:s3", "program": "keystone", "after": 1},
     ]
-    api = scenario(tmp_path, "t-kolla-api", dead_and_hung, workloads=list(API), rate=3, hold=66)
+    api = scenario(tmp_path, "t-kolla-api", dead_and_hung, workloads=list(API), rate=1.5, hold=66)
     cut = scenario(
         tmp_path, "t-kolla-vip", [{"verb": "poweroff", "target": "vip-holder"}], workloads=list(API), rate=10, hold=10
     )

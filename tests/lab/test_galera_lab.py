@@ -51,7 +51,12 @@ def wsrep(cluster: Cluster, node: str, name: str) -> str:
 
 
 def in_primary(cluster: Cluster) -> int:
-    return sum(wsrep(cluster, node, "cluster_status") == "Primary" for node in cluster.powered())
+    """How many members say that they are; where that is less than a majority, what each said, and when it was asked."""
+    said = [(node, f"{time.time():.2f}", wsrep(cluster, node, "cluster_status")) for node in cluster.powered()]
+    found = sum(status == "Primary" for _, _, status in said)
+    if found < 2:
+        print(f"in the primary component: {found}; {said}")
+    return found
 
 
 @contextmanager
@@ -180,6 +185,8 @@ def test_an_interrupted_change_continues(database: Cluster) -> None:
         _kill_between_file_and_restart(database)
         assert database.up(timeout=200)
     assert database.unsettled() == []
+    for event in database.events(service="galera", after=at):
+        print(f"{event.at:.2f} {event.node} {event.code}: {event.sentence}")
     assert min(counts) >= 2
     assert connections(database) == {"444"}
     # Some were stopped while they joined; MariaDB does not hear that, and supervisord waits a minute before it kills.

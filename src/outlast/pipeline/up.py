@@ -15,7 +15,7 @@ from outlast.errors import MachineError, RolloutError
 from outlast.lab import build as lab_build
 from outlast.lab import runtime
 from outlast.lab.image import build as image_build
-from outlast.lab.image.recipe import digest, load_recipe
+from outlast.lab.image.recipe import Recipe, digest, load_recipe
 from outlast.lab.preflight import preflight
 from outlast.lab.topology import Topology
 from outlast.observe.collect import Answer, Unreachable
@@ -93,14 +93,22 @@ def node_image(target: Target, progress: Progress) -> Path:
 
     Raises ImageError as `outlast.lab.image.build.build` does.
     """
-    recipe = load_recipe([package for spec in SPECS.values() for package in spec.packages])
     standing = runtime.standing_image(_topology(target), target.state_dir)
     if standing is None:
-        return image_build.build(recipe, image_build.default_cache(), progress=progress.say).root
-    if standing.parent.name != digest(recipe):
+        return build_image(progress).root
+    if standing.parent.name != digest(_recipe()):
         # Minutes for an image that no node would use; a node changes its image only by being built anew.
         progress.say("the nodes stay on their image; only nodes built anew (outlast down, up) get the present one")
     return standing
+
+
+def build_image(progress: Progress) -> image_build.Image:
+    """The present image, built where it is not in the cache. Raises ImageError as `node_image` does."""
+    return image_build.build(_recipe(), image_build.default_cache(), progress=progress.say)
+
+
+def _recipe() -> Recipe:
+    return load_recipe([package for spec in SPECS.values() for package in spec.packages])
 
 
 def _topology(target: Target) -> Topology:

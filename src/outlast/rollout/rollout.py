@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,10 +71,18 @@ async def roll(
     old = await current(connectors)
     found = planned_changes(old, new)
     permits = await _permits(new, old, connectors)
+    handed = dict(old)
+
+    async def look() -> Mapping[str, Answer]:
+        answers = await collect(connectors)
+        observer(answers)
+        return answers
+
     for wave in waves(old, new):
         for node in wave:
-            await _others_well(node, disturbed(old.get(node), new[node]), new, connectors, observer, deadline)
+            await _others_well(node, disturbed(old.get(node), new[node]), new, handed, look, deadline)
         await asyncio.gather(*(_hand_over(connectors[node], new[node], code, permits.get(node, ())) for node in wave))
+        handed.update({node: new[node] for node in wave})
         # A member added to several nodes may need all of them: a wave waits only for those that were there before.
         await settle(new, wave, connectors, observer, deadline, added=_added(found, wave))
     await settle(new, tuple(new), connectors, observer, deadline)
@@ -85,20 +93,19 @@ async def _others_well(
     node: str,
     services: frozenset[str],
     new: Mapping[str, Bundle],
-    connectors: Mapping[str, Connector],
-    observer: Observer,
+    handed: Mapping[str, Bundle | None],
+    look: Callable[[], Awaitable[Mapping[str, Answer]]],
     deadline: float,
 ) -> None:
-    """Before members on `node` go down: until those services are well on all other nodes.
+    """Before members on `node` go down: until those services are well on all other nodes, with what these were handed.
 
     An interrupted rollout may have left a member on its way. One that is to be changed yet, and does not get well by
     itself within PATIENCE, is not waited for: the change may be its cure. Raises RolloutError after `deadline` seconds.
     """
     begun = time.monotonic()
     while services:
-        answers = await collect(connectors)
-        observer(answers)
-        ill = [other for other in new if other != node and _ill(answers[other], services)]
+        answers = await look()
+        ill = [other for other in new if other != node and _ill(answers[other], services, handed.get(other))]
         waited = time.monotonic() - begun
         final = [other for other in ill if _has_bundle(answers[other], new[other])]
         if not ill or (waited > PATIENCE and not final):
@@ -110,8 +117,11 @@ async def _others_well(
         await asyncio.sleep(POLL)
 
 
-def _ill(answer: Answer, services: frozenset[str]) -> bool:
+def _ill(answer: Answer, services: frozenset[str], handed: Bundle | None) -> bool:
     if isinstance(answer, Unreachable):
+        return True
+    # Handed over by a roll-out that was killed the moment after, and not taken yet: it speaks of the bundle before.
+    if handed is not None and handed != unreadable() and answer.bundle != handed.digest:
         return True
     return any(state.service in services and state.phase != "settled" for state in answer.members)
 

@@ -1,1 +1,0 @@
-"""What several programs of OpenStack load of ours; `oslo` says which."""
