@@ -210,6 +210,13 @@ class GuardLab:
             time.sleep(0.05)
         raise AssertionError("the nodes did not settle")
 
+    def cut(self, node: GuardNode) -> None:
+        """Its cable is pulled."""
+        self._in("br", "ip", "link", "set", f"p-{node.name}", "down")
+
+    def join(self, node: GuardNode) -> None:
+        self._in("br", "ip", "link", "set", f"p-{node.name}", "up")
+
     def load(self, seconds: float, rate: int) -> subprocess.Popen[str]:
         """New connections at a fixed rate, never repeated; the answer is one line of JSON."""
         return self.client.helper("load", VIP, str(PORT), str(seconds), str(rate))

@@ -272,6 +272,35 @@ def test_keepalived_reload_keeps_the_vip(lab: GuardLab, master: GuardNode) -> No
     assert lab.settled() is master and master.child("keepalived") == before
 
 
+def advertised(lab: GuardLab, seconds: float) -> None:
+    """All nodes with this advert interval, and settled."""
+    plan = replace(small_plan(), timing=replace(small_plan().timing, vrrp_advert=seconds))
+    for node in lab.nodes.values():
+        node.write(plan)
+        assert (done := node.ask_guard("keepalived", "--reload")).returncode == 0, done.stderr
+    lab.settled()
+
+
+def test_a_backup_lives_until_it_takes_over_from_a_silent_master(lab: GuardLab, master: GuardNode) -> None:
+    """With an advert a second it sleeps for four seconds, which once looked like a hang: nobody ever took over."""
+    try:
+        advertised(lab, 1.0)
+        master = lab.settled()
+        others = [node for node in lab.nodes.values() if node is not master]
+        before = {node.name: len(node.events("keepalived")) for node in others}
+        begun = time.monotonic()
+        lab.cut(master)
+        while lab.master() not in others:
+            assert time.monotonic() < begun + 8, "nobody took over"
+            time.sleep(0.02)
+        print(f"another master {time.monotonic() - begun:.2f} s after the cut, with an advert a second")
+        said = [event["code"] for node in others for event in node.events("keepalived")[before[node.name] :]]
+        assert "guard-kill" not in said and "guard-died" not in said, said
+    finally:
+        lab.join(master)
+        advertised(lab, small_plan().timing.vrrp_advert)
+
+
 @pytest.mark.parametrize("timing", PROFILES.values(), ids=PROFILES)
 @pytest.mark.parametrize("service", ["haproxy", "keepalived"])
 def test_every_profile_passes_the_programs_own_check(lab: GuardLab, service: str, timing: Timing) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -73,9 +74,12 @@ ROUTER = RouterView(now=100.0, alive=True)
         (replace(ROUTER, still=2), "wait"),
         (replace(ROUTER, still=3), "kill"),
         (replace(ROUTER, still=3, age=1.0), "wait"),
-        (replace(ROUTER, still=50, busy=False), "wait"),
+        (replace(ROUTER, still=50, sends=False), "wait"),
+        (replace(ROUTER, still=4, sends=False, hears=True), "wait"),
+        (replace(ROUTER, still=5, sends=False, hears=True), "kill"),
+        (replace(ROUTER, still=3, hears=True), "kill"),
         (replace(ROUTER, stopped=1), "wait"),
-        (replace(ROUTER, stopped=2, busy=False), "kill"),
+        (replace(ROUTER, stopped=2, sends=False), "kill"),
         (replace(ROUTER, parent_stopped=2), "resume"),
     ],
 )
@@ -87,3 +91,13 @@ def test_router(view: RouterView, kind: str) -> None:
 def test_a_hung_router_is_known_before_its_peers_take_over(advert: float) -> None:
     limits = router_limits(advert)
     assert 2.0 * advert <= limits.tick * limits.still <= 3 * advert + 1e-9
+
+
+@pytest.mark.parametrize("advert", [0.01, 0.1, 0.25, 1.0])
+def test_a_backup_whose_master_died_lives_until_it_takes_over(advert: float) -> None:
+    """Its master-down time is three adverts and up to one more (VRRP's skew); a look may come a tick early."""
+    limits = router_limits(advert)
+    asleep = math.floor(4 * advert / limits.tick + 1e-9)
+    for looks in range(asleep + 1):
+        view = replace(ROUTER, still=looks, sends=False, hears=True)
+        assert router_action(view, limits).kind == "wait"

@@ -97,13 +97,15 @@ class RouterView:
 
     `alive`: parent and VRRP process both exist. `stopped`, `still`: how many ticks in a row the VRRP process was in
     state T, or did not once go to sleep and wake. `parent_stopped`: state T of the parent, which serves nobody.
-    `busy`: some instance is MASTER or BACKUP, hence sends or receives an advert in every interval.
+    `sends`: some instance is MASTER, hence sends an advert in every interval. `hears`: some instance is BACKUP, which
+    wakes with every advert of its master, or when it has heard none for so long that it takes over.
     `age`: seconds since the child's start.
     """
 
     now: float
     alive: bool
-    busy: bool = True
+    sends: bool = True
+    hears: bool = False
     stopped: int = 0
     still: int = 0
     parent_stopped: int = 0
@@ -114,18 +116,23 @@ class RouterView:
 
 @dataclass(frozen=True)
 class RouterLimits:
-    """`tick`: seconds between two looks. `still`: ticks without a sign of life that mean a hang."""
+    """`tick`: seconds between two looks. `still`, `quiet`: ticks without a sign of life that mean a hang of one that
+    sends, and of one that only hears."""
 
     tick: float
     still: int
+    quiet: int
     stopped: int = 2
     grace: float = 2.0
 
 
 def router_limits(advert: float) -> RouterLimits:
-    """Limits for an advert interval: act just before the peers do, whose master-down time is 3 adverts and a skew."""
+    """Limits for an advert interval: act just before the peers do, whose master-down time is 3 adverts and a skew.
+
+    The skew is one advert at most (RFC 5798, 6.1). Until it is over a backup whose master died sleeps, and is well.
+    """
     ticks = max(1, math.ceil(advert / 0.2))
-    return RouterLimits(tick=advert / ticks, still=max(3, math.ceil(2.5 * ticks)))
+    return RouterLimits(tick=advert / ticks, still=max(3, math.ceil(2.5 * ticks)), quiet=5 * ticks)
 
 
 def router_action(view: RouterView, limits: RouterLimits) -> Action:
@@ -135,7 +142,8 @@ def router_action(view: RouterView, limits: RouterLimits) -> Action:
         return Action("start", "keepalived is not running") if view.now >= due else WAIT
     if view.stopped >= limits.stopped:
         return Action("kill", "the VRRP process is stopped (state T)")
-    if view.busy and view.still >= limits.still and view.age > limits.grace:
+    limit = limits.still if view.sends else limits.quiet
+    if (view.sends or view.hears) and view.still >= limit and view.age > limits.grace:
         return Action("kill", f"the VRRP process showed no sign of life in {view.still} looks")
     if view.parent_stopped >= limits.stopped:
         return Action("resume", "the parent process is stopped (state T)")

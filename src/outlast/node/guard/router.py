@@ -140,7 +140,7 @@ class RouterGuard:
                 return
 
     def _look(self) -> RouterView:
-        """Count ticks without a sign of life: a healthy VRRP process goes to sleep and wakes with each advert."""
+        """Count ticks without a sign of life: a healthy VRRP process wakes with each advert that it sends or hears."""
         self._find_vrrp()
         now = time.monotonic()
         if self.child is None or self.vrrp is None:
@@ -153,8 +153,8 @@ class RouterGuard:
         self.seen = seen
         age = now - self.started
         quick = 0 if age > self.limits.grace else view.quick_deaths
-        busy = any(item.get("state") in ("MASTER", "BACKUP") for item in self.instances.values())
-        self._set(now=now, alive=True, busy=busy, still=still, stopped=stopped)
+        states = {item.get("state") for item in self.instances.values()}
+        self._set(now=now, alive=True, sends="MASTER" in states, hears="BACKUP" in states, still=still, stopped=stopped)
         self._set(parent_stopped=parent, age=age, quick_deaths=quick)
         return self.view
 
