@@ -23,6 +23,7 @@ HOME = "/opt/openstack"
 PYTHON_CODE = "/usr/local/lib/outlast/python"
 """Modules of our own that run inside an OpenStack program, in its PYTHONPATH."""
 VALIDATORS = File(f"{PYTHON_CODE}/outlast_validators.py", Template("openstack", "validators.py.j2"))
+"""For Nova and Keystone alike: docs/decisions/0022-validators-made-once.md."""
 ENV = (("LANG", "C.UTF-8"), ("EVENTLET_NO_GREENDNS", "yes"))
 """Environment of every OpenStack program. Eventlet's own resolver takes 0.2 s of processor time to import; nobody here
 looks up a name outside /etc/hosts."""
