@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 BIN := .venv/bin
-PYTEST := $(BIN)/pytest
+# Two at a time, a module stays together. Lab modules that must have the machine to themselves say `alone`.
+PYTEST := $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help
 help: ## this list

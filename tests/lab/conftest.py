@@ -11,8 +11,40 @@ from pathlib import Path
 
 import labs
 import pytest
+from turns import Turns
 
 BUSYBOX = Path("/bin/busybox")
+TURNS = pytest.StashKey[Turns]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What must be alone comes last: before, it would keep the other process waiting, and after it nobody waits.
+
+    What is long begins first, and waits for the node image while the other process runs the unit ring.
+    """
+    items.sort(key=lambda item: (_alone(item), item.get_closest_marker("long") is None))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """A module's turn (`turns`); here and not in a fixture, so that a test's time limit starts when its turn has come."""
+    turns = item.config.stash.get(TURNS, None)
+    if turns is None:
+        item.config.stash[TURNS] = turns = Turns(Path(__file__).parent)
+    turns.take(_module(item), _alone(item))
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or _module(nextitem) != _module(item):
+            turns.end()
+
+
+def _alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
+
+
+def _module(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ from labs import NETWORKS, VIPS, Cluster, until
 from outlast.record.run import HOME, Mark, RunFolder
 from outlast.services.galera.service import evs
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(600)]
 
 BODY = f"""{NETWORKS}{VIPS}
 services: [haproxy, keepalived, galera, memcached, rabbitmq, keystone]

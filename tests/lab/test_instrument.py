@@ -19,7 +19,7 @@ from outlast.lab.topology import node_namespace
 from outlast.record.run import RunFolder
 from outlast.rollout import secrets
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(400)]
 
 INSTRUMENT = (sys.executable, "-m", "outlast.drill.instrument")
 BODY = f"""{NETWORKS}

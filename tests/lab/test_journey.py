@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from labs import SUPERVISOR, Cluster, kill_now, until
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(900)]
 
 LAB = (Path(__file__).parents[2] / "examples/lab.yaml").read_text().partition("cluster: lab\n")[2]
 CONTROLLERS = ("c1", "c2", "c3")
