@@ -13,10 +13,10 @@ from outlast.drill.pace import LEAST, REFERENCE, busy, loop, measured, share
 @pytest.mark.parametrize(
     ("slower", "cores", "rest", "found"),
     [
-        (1, 2, 0.45, 1.0),
-        (1, 2, 0.95, 0.5),
-        (2, 2, 0.4, 0.4),
-        (2, 4, 0.4, 1.0),
+        (1, 2, 0.15, 1.0),
+        (1, 2, 0.45, 0.7),
+        (2, 2, 0.4, 0.25),
+        (2, 4, 0.3, 1.0),
         (0.5, 2, 0.4, 1.0),
         (2.5, 2, 0.7, LEAST),
         (100, 2, 0.4, LEAST),
