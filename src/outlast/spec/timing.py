@@ -11,6 +11,8 @@ class Timing:
 
     repair_after: how long a program's answers must be bad before the agent kills it; 0: it never does (those profiles
     have no such agent). A hung API has left the balancers by then: one interval, two time-outs and a fast interval.
+    slow_start: for how long a server that is back gets fewer requests than the others, a sixteenth at first. Its first
+    ones are its slowest: nothing is connected or cached yet, and after a boot the rest of its node is still starting.
     last_resort: when every server of an API fails its checks, requests go to all of them instead of to nobody.
     restart_pause: how long an API that comes back leaves its port closed. Longer than the balancer needs to see that
     (one interval, one fast one), so that it is out before it listens again: uWSGI listens seconds before it can answer.
@@ -25,13 +27,14 @@ class Timing:
     vrrp_version: int = 3
     vrrp_advert: float = 0.1
     vrrp_priorities: tuple[int, ...] = (150, 100, 50)
-    check_interval: float = 1.0
-    check_fast: float = 0.3
+    check_interval: float = 0.6
+    check_fast: float = 0.2
     check_down: float = 0.5
-    check_timeout: float = 1.0
+    check_timeout: float = 0.55
     check_fall: int = 2
     check_rise: int = 2
     check_level: str = "application"
+    slow_start: float = 30.0
     connect_timeout: float = 0.5
     observe: bool = True
     redispatch: int = 1
@@ -48,7 +51,7 @@ class Timing:
     amqp_heartbeat: int = 5
     tcp_user_timeout: float = 5.0
     rpc_response_timeout: int = 30
-    restart_pause: float = 1.5
+    restart_pause: float = 1.2
     api_queue: int = 16
     repair_after: float = 2.5
     leave: bool = True
@@ -67,6 +70,7 @@ KOLLA = replace(
     check_down=2.0,
     check_timeout=10.0,
     check_fall=5,
+    slow_start=0.0,
     connect_timeout=10.0,
     observe=False,
     last_resort=False,

@@ -100,7 +100,7 @@ def test_a_fault_that_nothing_notices_breaks_every_budget(tmp_path: Path) -> Non
 def test_a_raw_setting_can_keep_a_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    budgets = "budgets: {api-hung: 2, api-killed: 0.5, vip: 0.5, database: 2.5, tcp: 5}\n"
+    budgets = "budgets: {api-hung: 1.8, api-killed: 0.5, vip: 0.5, database: 2.5, tcp: 5}\n"
     assert outlast(monkeypatch, capsys, "check", "-f", str(written(tmp_path, budgets)))[0] == 2
     raw = "overrides: {haproxy: {haproxy.cfg: {defaults: {timeout check: 300ms}}}}\n"
     assert outlast(monkeypatch, capsys, "check", "-f", str(written(tmp_path, budgets + raw)))[0] == 0

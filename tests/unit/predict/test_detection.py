@@ -58,10 +58,10 @@ CASES = [
     ("classic", "api answers 500", math.inf, math.inf, 0),
     ("classic", "database writer hung: balancer moves", math.inf, math.inf, 0),
     ("classic", "node power loss: VIP", 2.6, 3.6, 0.01),
-    ("outlast", "api killed (under load)", 0.0, 0.3, 0.01),
-    ("outlast", "api killed (idle)", 0.3, 1.3, 0.01),
-    ("outlast", "node power loss: API out of the balancer (under load)", 0.5, 1.3, 0.01),
-    ("outlast", "node power loss: API out of the balancer (idle)", 1.3, 2.3, 0.01),
+    ("outlast", "api killed (under load)", 0.0, 0.2, 0.01),
+    ("outlast", "api killed (idle)", 0.2, 0.8, 0.01),
+    ("outlast", "node power loss: API out of the balancer (under load)", 0.5, 1.2, 0.01),
+    ("outlast", "node power loss: API out of the balancer (idle)", 1.2, 1.8, 0.01),
     ("outlast", "node power loss: VIP", 0.24, 0.36, 0.01),
     ("outlast", "keepalived killed", 0.24, 0.36, 0.01),
     ("outlast", "haproxy hung", 0.6, 0.8, 0.01),
@@ -87,8 +87,8 @@ FORMULAS = [
     ("kolla", "api hung", "5 × (2 + 10) s"),
     ("kolla", "node power loss: VIP", "3 × 1 + (256 − 2) / 256 s"),
     ("outlast", "node power loss: VIP", "3 × 0.1 + (256 − 100) / 256 × 0.1 s"),
-    ("outlast", "api hung", "1 + 1 + 1 × (0.3 + 1) s"),
-    ("outlast", "api killed (under load)", "0.3 s after a request failed"),
+    ("outlast", "api hung", "0.6 + 0.55 + 1 × (0.2 + 0.55) s"),
+    ("outlast", "api killed (under load)", "0.2 s after a request failed"),
     ("outlast", "established TCP to a vanished peer (balancer, idle)", "2 + 3 × 1 s"),
     ("classic", "api hung", "the check only connects"),
 ]
@@ -112,10 +112,10 @@ OVERRIDES = [
     (
         "haproxy: {haproxy.cfg: {defaults: {timeout check: 200ms}}}",
         "api hung",
-        1 + 0.2 + 0.3 + 0.2,
+        0.6 + 0.2 + 0.2 + 0.2,
     ),
     # The slowest backend counts.
-    ("haproxy: {haproxy.cfg: {backend keystone: {timeout check: 5s}}}", "api hung", 1 + 5 + 0.3 + 5),
+    ("haproxy: {haproxy.cfg: {backend keystone: {timeout check: 5s}}}", "api hung", 0.6 + 5 + 0.2 + 5),
     (
         "haproxy: {haproxy.cfg: {defaults: {default-server tcp-ut: 1500ms}}}",
         "established TCP to a vanished peer (balancer, data under way)",
@@ -233,8 +233,8 @@ def test_silence_of_an_idle_connection(probes: tuple[float, float, float], limit
 def test_a_budget_is_compared_with_the_worst_of_its_predictions() -> None:
     found = predict(planned())
     assert broken(found, {"vip": 0.5, "api-killed": 0.5, "tcp": 5}) == ()
-    ((item, limit),) = broken(found, {"api-hung": 2, "vip": 0.5})
-    assert (item.fault, limit) == ("api hung", 2)
+    ((item, limit),) = broken(found, {"api-hung": 1.8, "vip": 0.5})
+    assert (item.fault, limit) == ("api hung", 1.8)
     ((item, _),) = broken(predict(planned(profile="kolla")), {"database": 2.5})
     assert item.worst == max(one.worst for one in predict(planned(profile="kolla")) if one.budget == "database")
     assert broken(found, {"nobody-predicts-this": 0.0}) == ()

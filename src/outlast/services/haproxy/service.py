@@ -179,6 +179,7 @@ def _backend(plan: Plan, item: PlannedFrontend) -> Mapping[str, object]:
         "leaves": http_check and timing.leave and frontend.mode == "http",
         "host": item.address,
         "watch": _watch(frontend.mode) if timing.observe else "",
+        "slow": _slow_start(timing) if frontend.mode == "http" and not frontend.single else "",
         "shut": " on-marked-down shutdown-sessions" if timing.sessions_shut_by == "balancer" else "",
         "servers": [
             {
@@ -198,6 +199,10 @@ def _timers(timing: Timing) -> str:
         f"inter {milliseconds(timing.check_interval)} fastinter {milliseconds(timing.check_fast)} "
         f"downinter {milliseconds(timing.check_down)} fall {timing.check_fall} rise {timing.check_rise}"
     )
+
+
+def _slow_start(timing: Timing) -> str:
+    return f" slowstart {milliseconds(timing.slow_start)}" if timing.slow_start else ""
 
 
 def _watch(mode: str) -> str:

@@ -46,7 +46,7 @@ def test_checks_ask_the_service_itself() -> None:
     assert "http-check expect status 200,300" in lines
     server = next(line for line in lines if line.startswith("server c2"))
     assert server.startswith(
-        "server c2 10.21.0.12:5000 check inter 1000ms fastinter 300ms downinter 500ms fall 2 rise 2"
+        "server c2 10.21.0.12:5000 check inter 600ms fastinter 200ms downinter 500ms fall 2 rise 2"
     )
     # The guard closes what is left; HAProxy's own way also ends sessions that are still connecting.
     assert "on-error sudden-death" in server and "shutdown-sessions" not in server
@@ -125,3 +125,12 @@ def test_every_configuration_is_checked_anew() -> None:
         for plan in (sample(), sample(haproxy={"maxconn": 5000}))
     )
     assert first.prepare[0].argv[-1] == "--check" and first.prepare != second.prepare
+
+
+def test_a_server_that_is_back_begins_slowly() -> None:
+    found = sections(files(sample(), "haproxy")[CONFIG])
+    servers = [line for line in found["backend keystone"] if line.startswith("server c")]
+    assert ["slowstart 30000ms" in line for line in servers] == ["unchecked" not in line for line in servers]
+    assert not any("slowstart" in line for line in found["backend galera"]), "one writer has all, or nobody has"
+    classic = sections(files(sample(CLASSIC), "haproxy")[CONFIG])
+    assert not any("slowstart" in line for line in classic["backend keystone"])
