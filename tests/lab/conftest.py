@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """A module's turn (`turns`); here and not in a fixture, so that a test's time limit starts when its turn has come."""
+    """A module's turn (`turns`). Not a fixture: a test's time limit starts when its turn has come."""
     turns = item.config.stash.get(TURNS, None)
     if turns is None:
         item.config.stash[TURNS] = turns = Turns(Path(__file__).parent)

@@ -19,7 +19,7 @@ class Turns:
         self._module = ""
 
     def take(self, module: str, alone: bool) -> None:
-        """Waits until this module may run; returns at once where it already does. Raises OSError where there is no such folder."""
+        """Waits until this module may run; at once where it already does. Raises OSError where there is no folder."""
         if self._held >= 0 and module == self._module:
             return
         self.end()
