@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from outlast.drill.faults.facts import holders
+from outlast.drill.faults.facts import holders, running
 from outlast.drill.faults.hands import Hands
 from outlast.errors import OutlastError
 from outlast.node.guard import departed
@@ -51,6 +51,7 @@ class Observer:
             self._threads.append(threading.Thread(target=self._watch_balancer, name="balancer", daemon=True))
         self._lock = threading.Lock()
         self._health: list[Health] = []
+        self._holders: Mapping[str, tuple[str, ...]] = {}
 
     def start(self) -> None:
         for thread in self._threads:
@@ -71,19 +72,18 @@ class Observer:
         while not self._end.is_set():
             at = time.monotonic()
             try:
-                sample = Sample(at=at, holders=holders(self._hands), off=self._off())
+                nodes = running(self._hands)
+                off = tuple(node for node, pid1 in nodes.items() if pid1 is None)
+                sample = Sample(at=at, holders=holders(self._hands, nodes), off=off)
             except (OutlastError, OSError):  # a node goes away while it is looked at
                 self._end.wait(HOLDERS_EVERY)
                 continue
+            self._holders = sample.holders
             changed = last is None or (sample.holders, sample.off) != (last.holders, last.off)
             if last is None or changed or at - last.at > _REMIND:
                 self._folder.append("samples.jsonl", [sample])
                 last = sample
             self._end.wait(HOLDERS_EVERY)
-
-    def _off(self) -> tuple[str, ...]:
-        plan, lab = self._hands.plan, self._hands.lab
-        return tuple(node.name for node in plan.nodes if plan.members_on(node.name) and lab.pid1(node.name) is None)
 
     def _watch_balancer(self) -> None:
         out: frozenset[departed.Server] = frozenset()
@@ -104,7 +104,7 @@ class Observer:
             self._end.wait(BALANCER_EVERY)
 
     def _taken_out(self) -> frozenset[departed.Server]:
-        holder = next(node for nodes in holders(self._hands).values() for node in nodes)
+        holder = next(node for nodes in self._holders.values() for node in nodes)
         fd = self._hands.admin_socket(holder, ADMIN)
         try:
             return departed.parse(ask(f"/proc/self/fd/{fd}", departed.COMMAND))

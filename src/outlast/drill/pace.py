@@ -28,6 +28,10 @@ controller took 114 s to come back, and requests that the fault had nothing to d
 LEAST = 0.1
 """Below a tenth nothing can be told from so few requests: better an overloaded cluster that says so."""
 
+PERIOD, LONGEST_PERIOD = 0.01, 0.04
+"""Seconds between two packets of a tenant stream, and on a slow machine: the gaps in question are half a second long,
+and 100 packets a second through two emulated servers and a switch in user space took half of a slow core."""
+
 WATCHED = 2.0
 """Seconds for which the machine is watched at rest."""
 
@@ -59,6 +63,11 @@ def share(seconds: float, cores: int, busy_cores: float) -> float:
     slower = seconds / REFERENCE
     free = cores * (1 - SPARE) - busy_cores - OWN * slower
     return max(LEAST, min(1.0, free / (MIX * slower)))
+
+
+def period(part: float) -> float:
+    """Seconds between two packets of a tenant stream on a machine that is asked for this part of the rate (pure)."""
+    return min(LONGEST_PERIOD, PERIOD / part)
 
 
 def measured() -> float:

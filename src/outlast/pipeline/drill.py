@@ -128,8 +128,8 @@ def one(target: Target, scenario: Scenario, tell: Callable[[str], None], run_id:
     workloads = scenario.workloads or fitting_workloads(target)
     password = chance.token_hex(16)
     prepare_database(hands, target, password)
-    rate = rate_of(target, scenario, tell)
-    orders = orders_of(target, folder, rate, workloads, prefix, password)
+    part = part_of(target, scenario, tell)
+    orders = orders_of(target, folder, (scenario.rate, part), workloads, prefix, password)
     loads = Loads(orders, folder.path, tell)
     server = f"again-{prefix}"
     between, missing = between_servers(target, hands)
@@ -242,23 +242,36 @@ def remove_database(hands: Hands, target: Target, tell: Callable[[str], None]) -
         tell(f"the drill's database could not be removed: {error.message}")
 
 
-def rate_of(target: Target, scenario: Scenario, tell: Callable[[str], None]) -> float:
-    """Requests per second: less than the scenario's where the machine is too slow for a whole cloud and them."""
+def part_of(target: Target, scenario: Scenario, tell: Callable[[str], None]) -> float:
+    """Which part of the scenario's requests is sent: not all where a machine is too slow for a whole cloud and them."""
     part = pace.measured() if has_servers(target) else 1.0
     if part < 1.0:
-        tell(f"this machine is slow: {scenario.rate * part:.0f} instead of {scenario.rate:.0f} requests/s")
-    return scenario.rate * part
+        packets, all_packets = (round(1 / seconds) for seconds in (pace.period(part), pace.PERIOD))
+        tell(
+            f"this machine is slow: {scenario.rate * part:.0f} instead of {scenario.rate:.0f} requests/s, "
+            f"{packets} instead of {all_packets} tenant packets/s"
+        )
+    return part
 
 
 def orders_of(
-    target: Target, folder: RunFolder, rate: float, workloads: Sequence[str], prefix: str, password: str
+    target: Target,
+    folder: RunFolder,
+    load: tuple[float, float],
+    workloads: Sequence[str],
+    prefix: str,
+    password: str,
 ) -> tuple[Place, ...]:
-    """One order for each place from which clients speak: outside for the APIs, a compute node for database and bus."""
+    """One order for each place from which clients speak: outside for the APIs, a compute node for database and bus.
+
+    load: the scenario's requests per second, and which part of them is sent.
+    """
+    rate, part = load
     plan, stored = target.plan, secrets.read(secrets.path_for(target.path))
     tenant = tenants.first(target) if has_servers(target) else {}
     common: dict[str, Any] = {"folder": str(folder.path), "prefix": prefix, "seconds": LONGEST, "deadline": 30.0}
     found = []
-    shares = by_origin(workloads, rate)
+    shares = by_origin(workloads, rate * part)
     for number, (origin, (names, own)) in enumerate(shares.items()):
         order = {**common, "first": number, "step": len(shares), "seed": number, "rate": own, "workloads": list(names)}
         if origin == "client":
@@ -269,7 +282,8 @@ def orders_of(
             urls["nova"] = f"{urls['nova']}/v2.1" if "nova" in urls else ""
             order |= {"auth": dict(credentials(target)), "urls": {name: url for name, url in urls.items() if url}}
             if tenant:
-                order |= {"streams": [{"name": "floating", "address": tenant["address"]}], "server": tenant["server"]}
+                floating = {"name": "floating", "address": tenant["address"], "period": pace.period(part)}
+                order |= {"streams": [floating], "server": tenant["server"]}
         else:
             node = inner_node(target)
             if plan.has("galera"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from outlast.drill import vocabulary
 from outlast.drill.faults.answers import port_of, redirect
-from outlast.drill.faults.hands import Hands, local_addresses
+from outlast.drill.faults.hands import Hands, carried, local_addresses
 from outlast.drill.faults.networks import groups_of, pairs
 from outlast.drill.faults.table import VERBS, check_options
 from outlast.drill.faults.verb import Order
@@ -173,6 +174,12 @@ def test_own_addresses() -> None:
         "        |-- 10.61.0.255\n           /32 link BROADCAST\n        |-- 10.61.0.250\n           /32 host LOCAL\n"
     )
     assert local_addresses(said) == {"10.61.0.1", "10.61.0.250"}
+
+
+def test_which_of_some_addresses_a_node_carries() -> None:
+    assert carried(os.getpid(), ("127.0.0.1", "192.0.2.1")) == {"127.0.0.1"}
+    assert carried(os.getpid(), ("127.255.255.255",)) == frozenset(), "known to the kernel, and not its own"
+    assert carried(None, ("127.0.0.1",)) == frozenset()
 
 
 def test_ports_by_any_name() -> None:

@@ -34,6 +34,10 @@ def test_less_free_is_never_asked_for_more(slower: float, cores: int, rest: floa
     assert share((slower + more) * REFERENCE, cores, rest) <= before
 
 
+def test_packets_of_a_slow_machine_are_fewer() -> None:
+    assert [pace.period(part) for part in (1.0, 0.5, LEAST)] == pytest.approx([0.01, 0.02, 0.04])
+
+
 def test_what_works_is_told_from_what_waits() -> None:
     before = "cpu  100 0 50 1000 10 0 5 0 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n"
     assert busy(before, "cpu  150 10 60 1100 20 0 15 10 0 0\n") == pytest.approx(90 / 200)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from outlast.drill.faults.hands import Hands
+from outlast.drill.faults.hands import Hands, carried
 from outlast.drill.faults.networks import controllers
 from outlast.drill.inventory import inventory
 from outlast.drill.targets import Facts
@@ -62,9 +62,19 @@ def gather(hands: Hands, descriptions: Iterable[str] | None = None) -> Facts:
         )
 
 
-def holders(hands: Hands) -> dict[str, tuple[str, ...]]:
-    """Nodes whose kernel has the address of each VIP, read without running anything: well under a millisecond each."""
-    seen = {node.name: hands.addresses(node.name) for node in hands.plan.nodes if hands.plan.members_on(node.name)}
+def running(hands: Hands) -> dict[str, int | None]:
+    """PID 1 of every node with members; None for one that is off."""
+    return {node.name: hands.lab.pid1(node.name) for node in hands.plan.nodes if hands.plan.members_on(node.name)}
+
+
+def holders(hands: Hands, nodes: Mapping[str, int | None] | None = None) -> dict[str, tuple[str, ...]]:
+    """Nodes whose kernel has the address of each VIP, read without running anything: well under a millisecond each.
+
+    nodes: as `running` says, where that is known already.
+    """
+    vips = [vip.address for vip in hands.plan.vips.values()]
+    pids = running(hands) if nodes is None else nodes
+    seen = {node: carried(pid1, vips) for node, pid1 in pids.items()}
     return {
         name: tuple(node for node, addresses in seen.items() if vip.address in addresses)
         for name, vip in hands.plan.vips.items()

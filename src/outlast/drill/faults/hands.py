@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import xmlrpc.client
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -170,15 +170,6 @@ class Hands:
             raise InputError("drill.program", f"program {program} does not run on {node}")
         return found
 
-    def addresses(self, node: str) -> frozenset[str]:
-        """IPv4 addresses that the node's kernel has now; none when it is off."""
-        pid1 = self.lab.pid1(node)
-        try:
-            text = Path(f"/proc/{pid1}/net/fib_trie").read_text(encoding="ascii") if pid1 else ""
-        except OSError:
-            return frozenset()
-        return local_addresses(text)
-
     def admin_socket(self, node: str, path: str) -> int:
         """A descriptor that stands for a unix socket of the node: connect to /proc/self/fd/N, then close it."""
         return open_in_root(os.fspath(self.lab.root_path(node)), path, os.O_PATH)
@@ -228,6 +219,17 @@ class _Unix(xmlrpc.client.Transport):
         # Where the base class looks for what its close() has to close.
         self._connection = host, connection
         return connection
+
+
+def carried(pid1: int | None, addresses: Collection[str]) -> frozenset[str]:
+    """Those of the addresses that are the own of the kernel of the node with this PID 1; none when it is off (None)."""
+    try:
+        text = Path(f"/proc/{pid1}/net/fib_trie").read_text(encoding="ascii") if pid1 else ""
+    except OSError:
+        return frozenset()
+    # Asked twenty times a second: most nodes do not even know the addresses, and nothing needs to be parsed.
+    known = [address for address in addresses if f"-- {address}\n" in text]
+    return local_addresses(text).intersection(known) if known else frozenset()
 
 
 def local_addresses(fib_trie: str) -> frozenset[str]:

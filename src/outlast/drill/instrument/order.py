@@ -32,8 +32,11 @@ class Broker:
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
+    """period: seconds from one packet to the next."""
+
     name: str
     address: str
+    period: float = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)

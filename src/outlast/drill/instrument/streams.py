@@ -1,4 +1,4 @@
-"""Tenant streams: ICMP echo at 100 Hz with sequence numbers, from a thread of its own."""
+"""Tenant streams: ICMP echo with sequence numbers, 100 a second where the machine bears it, from a thread of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from outlast.drill.instrument.order import Stream
 from outlast.record.history import Packet
 
-PERIOD = 0.01
 LOST_AFTER = 5.0
 """Seconds after which a packet will not come back any more."""
 
@@ -96,6 +95,7 @@ class Streams:
         self._note = note
         self._end = threading.Event()
         self._lines = [_open(stream) for stream in streams]
+        self._period = min((stream.period for stream in streams), default=1.0)
         self._thread = threading.Thread(target=self._run, name="streams", daemon=True)
         self._thread.start()
 
@@ -109,7 +109,7 @@ class Streams:
         for seq in itertools.count():
             if self._end.is_set():
                 break
-            due = begun + seq * PERIOD
+            due = begun + seq * self._period
             self._receive(due)
             for line in self._lines:
                 _send(line, seq)
