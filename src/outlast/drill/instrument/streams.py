@@ -1,4 +1,4 @@
-"""Tenant streams: ICMP echo with sequence numbers, 100 a second where the machine bears it, from a thread of its own."""
+"""Tenant streams: ICMP echo with sequence numbers, 100 a second where the machine bears it, in its own thread."""
 
 from __future__ import annotations
 
