@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,8 @@ nodes: {{s1: {{roles: [service]}}, s2: {{roles: [service]}}, s3: {{roles: [servi
 lab: {{volume: 512}}
 """
 BROKER = (Path(__file__).parent / "broker.py").read_text()
+RPC_WAY = (Path(__file__).parent / "rpc_way.py").read_text()
+RABBITMQCTL = ("env", "HOME=/var/lib/rabbitmq", "RABBITMQ_NODENAME=rabbit@s1", "rabbitmqctl", "--timeout", "20")
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +165,30 @@ def test_two_of_three_go_on(messages: Cluster) -> None:
     assert broker(messages, "fetch", "s2", "most") == confirmed
     messages.poweron("s3")
     messages.await_settled(90)
+
+
+def test_a_lost_way_back_is_not_the_workers_fault(messages: Cluster) -> None:
+    """Seen after a partition: the broker had forgotten the queue for an agent's answers and kept its connection; the
+    agent restarted healthy workers for as long as that lasted."""
+    password = secrets.read(secrets.path_for(messages.path))["rabbitmq/openstack"]
+    argv = messages.entry("s1", "env", "PYTHONPATH=/var/lib/outlast/code", "/opt/outlast/bin/python", "-c", RPC_WAY)
+    with subprocess.Popen(
+        [*argv, ADDRESSES["s1"], password], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as asked:
+        assert asked.stdin and asked.stdout
+
+        def ping(word: str) -> list[str]:
+            asked.stdin.write(f"{word}\n")
+            return asked.stdout.readline().split(maxsplit=3)
+
+        kind, _, queue, *_ = ping("ping")
+        assert kind == "pong"
+        forgotten = f'rabbit_db_queue:delete(rabbit_misc:r(<<"/">>, queue, <<"{queue}">>), normal).'
+        messages.inside("s1", *RABBITMQCTL, "eval", forgotten)
+        kind, _, _, words = ping("ping")
+        assert (kind, "does not bring us answers" in words) == ("untaken", True), words
+        kind, _, fresh, *_ = until(lambda: (said := ping("ping"))[0] == "pong" and said, 10, "a new connection")
+        assert fresh != queue
+        kind, consumers, *_ = ping("deaf")
+        assert (kind, consumers) == ("silent", "1"), "who takes a ping and does not answer is still told"
+        asked.stdin.close()

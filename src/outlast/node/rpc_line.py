@@ -80,6 +80,7 @@ class Line:
         self._connection: Connection = None
         self._channel: Any = None
         self._reply_queue = ""
+        self._echo = ""
         self._published = 0
         self._turn, self._failures, self._retry_at = 0, 0, 0.0
         self._error = "no broker was asked yet"
@@ -205,6 +206,9 @@ class Line:
     def _silent(self, ping: Ping) -> None:
         import amqp
 
+        if not self._way_back():
+            ping.done(Outcome("untaken", f"{self._error} does not bring us answers any more"))
+            raise ConnectionError("it has lost our queue for answers")
         try:
             channel = self._connection.channel()
             consumers = channel.queue_declare(ping.queue, passive=True).consumer_count
@@ -215,6 +219,24 @@ class Line:
             ping.done(Outcome("untaken", f"{self._error} does not know about {ping.queue}"))
             raise
         ping.done(Outcome("silent", "", consumers))
+
+    def _way_back(self) -> bool:
+        """Whether what is sent to our own queue still arrives.
+
+        After a partition a broker may forget the queue and keep the connection, without a word: then no answer of any
+        worker comes, however well it is.
+        """
+        import amqp
+
+        self._echo = uuid.uuid4().hex
+        self._published += 1
+        message = amqp.Message("", message_id=self._echo, delivery_mode=1)
+        self._channel.basic_publish(message, "", self._reply_queue, mandatory=True)
+        end = time.monotonic() + ATTEMPT
+        with suppress(TimeoutError):
+            while self._echo and (left := end - time.monotonic()) > 0:
+                self._connection.blocking_read(left)
+        return not self._echo
 
     def _lost(self, error: Exception) -> None:
         """The connection is gone: nothing is known of what was under way, except that an exchange was missing."""
@@ -238,6 +260,9 @@ class Line:
     # --- what the broker says ------------------------------------------------------------------------------------
 
     def _on_reply(self, message: Message) -> None:
+        if message.properties.get("message_id") == self._echo:
+            self._echo = ""
+            return
         answer = opened(message.body)
         ping = self._waiting.pop(str(answer.get("_msg_id")), None)
         if ping is None:
