@@ -68,6 +68,21 @@ def load(address: str, port: str, seconds: str, rate: str) -> None:
     sys.stdout.write(json.dumps({"outcomes": outcomes, "worst": max(waits), "first": first}) + "\n")
 
 
+def hold(address: str, port: str) -> None:
+    """Sends half a request and waits; prints what ended the wait, and after how many seconds."""
+    with socket.create_connection((address, int(port)), 5) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        sock.settimeout(10)
+        sys.stdout.write("connected\n")
+        sys.stdout.flush()
+        began = time.monotonic()
+        try:
+            outcome = "closed" if sock.recv(1) == b"" else "answered"
+        except OSError as error:
+            outcome = type(error).__name__
+        sys.stdout.write(json.dumps([outcome, time.monotonic() - began]) + "\n")
+
+
 def watch(address: str, seconds: str) -> None:
     """Prints [begin, end] (monotonic clock) of each time the address was this node's: only then can it be bound."""
     until, spans, since = time.monotonic() + float(seconds), [], None
@@ -97,5 +112,7 @@ if __name__ == "__main__":
         serve(*rest)
     elif word == "load":
         load(*rest)
+    elif word == "hold":
+        hold(*rest)
     else:
         watch(*rest)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guard_nodes import STREAM, VIP, GuardLab, GuardNode, small_plan
+from guard_nodes import PORT, STREAM, VIP, GuardLab, GuardNode, small_plan
 
 from outlast.node.guard.process import children_of
 from outlast.spec.timing import PROFILES, Timing
@@ -168,6 +168,19 @@ def test_dead_or_hung_keepalived_leaves_no_address_behind(lab: GuardLab, master:
     two, none = overlap(watchers)
     assert two <= 0.3, (two, none)
     assert none <= 0.6, (two, none)
+    assert lab.settled()
+
+
+def test_who_is_connected_hears_that_the_vip_goes(lab: GuardLab, master: GuardNode) -> None:
+    """The node lives and its balancer too, but nothing can be sent in the address's name any more."""
+    held = lab.client.helper("hold", VIP, str(PORT))
+    assert held.stdout and held.stdout.readline() == "connected\n"
+    for pid in (parent := master.child("keepalived"), *children_of(parent)):
+        os.kill(pid, signal.SIGSTOP)
+    outcome, seconds = json.loads(held.communicate(timeout=30)[0])
+    FIGURES.info("%s after %.2f s", outcome, seconds)
+    assert (outcome, seconds < 2) == ("ConnectionResetError", True), (outcome, seconds)
+    assert [item for item in master.events("keepalived") if item["code"] == "guard-sessions"]
     assert lab.settled()
 
 

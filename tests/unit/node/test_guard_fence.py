@@ -135,6 +135,14 @@ def test_cut_off_and_back(bench: Bench) -> None:
     assert bench.fence.published()["management"]["sentence"] == ""
 
 
+def test_who_is_connected_hears_it_before_the_addresses_go(bench: Bench) -> None:
+    told: list[tuple[str, str]] = []
+    bench.fence.leaving = lambda network: told.append((network, bench.track()))
+    bench.rounds(5)
+    bench.rounds(10, "")
+    assert told == [("management", "0\n")], "once, while the track file still says that VIPs may stay"
+
+
 def test_between_rounds_nothing_happens(bench: Bench) -> None:
     bench.now += 0.1
     assert not bench.fence.turn()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -39,12 +39,20 @@ class Watched:
 
 
 class Fence:
-    """All networks of the node. Call `turn` about every tick; it asks and judges when a round is over."""
+    """All networks of the node. Call `turn` about every tick; it asks and judges when a round is over.
+
+    leaving: called with a network's name just before Keepalived hears that its VIPs must go.
+    """
 
     def __init__(
-        self, journal: Journal, networks: Iterable[Network], limits: QuorumLimits, memory: Path = MEMORY
+        self,
+        journal: Journal,
+        networks: Iterable[Network],
+        limits: QuorumLimits,
+        memory: Path = MEMORY,
+        leaving: Callable[[str], None] = lambda network: None,
     ) -> None:
-        self.journal, self.limits, self.memory = journal, limits, memory
+        self.journal, self.limits, self.memory, self.leaving = journal, limits, memory, leaving
         self.watched: dict[str, Watched] = {}
         now = time.monotonic()
         self._asked_at = now
@@ -100,6 +108,7 @@ class Fence:
         if standing.cut and not before.cut:
             item.cut_at = now
             self._event(item, "guard-cut-off", f"{_sentence(item)}; gives up the VIPs that need it")
+            self.leaving(item.network.name)
         elif before.cut and not standing.cut:
             item.cut_at = None
             self._event(item, "guard-joined", f"a majority answers steadily on {item.network.name}: may hold VIPs")

@@ -19,6 +19,7 @@ from outlast.node.guard.journal import Journal
 from outlast.node.guard.loop import Loop, favour
 from outlast.node.guard.netlink import remove_address
 from outlast.node.guard.process import Child, Pulse, adopt, children_of, prefer, pulse, spawn, state_of
+from outlast.node.guard.sessions import reset_connections
 from outlast.node.guard.settings import Instance, RouterSettings, read_router
 
 PUBLISH_EVERY = 1.0
@@ -53,7 +54,7 @@ class RouterGuard:
         self.starts = self.reloads = 0
         self.reason = self.reload_sentence = ""
         self.reload_ok, self.outdated = True, False
-        self.fence = Fence(self.journal, self.settings.networks, self.settings.quorum)
+        self.fence = Fence(self.journal, self.settings.networks, self.settings.quorum, leaving=self._leaving)
         self._published = 0.0
         self._fifo = -1
         self._text = ""
@@ -218,9 +219,26 @@ class RouterGuard:
         }
         self.journal.event("guard-died", self.reason)
 
+    def _leaving(self, network: str) -> None:
+        """Keepalived is about to be told that the VIPs of this network must go."""
+        self._reset(tuple(item for item in self.settings.instances if network in item.networks))
+
+    def _reset(self, instances: tuple[Instance, ...]) -> None:
+        """Whoever is connected to the addresses hears it now: afterwards nothing can be sent in their name."""
+        addresses = [item.address for item in instances]
+        try:
+            count = reset_connections(addresses) if addresses else 0
+        except OSError as error:
+            # Without it clients wait as long as they like; the addresses go all the same.
+            self.journal.event("guard-sessions", f"connections to {', '.join(addresses)} cannot be reset: {error}")
+            return
+        if count:
+            self.journal.event("guard-sessions", f"reset {count} connections before {', '.join(addresses)} leave")
+
     def _remove_addresses(self, instances: tuple[Instance, ...]) -> int:
         """Take them off the node; how many were still there."""
         count = 0
+        self._reset(instances)
         for item in instances:
             try:
                 removed = remove_address(item.address, item.prefix, item.interface)
