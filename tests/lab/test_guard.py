@@ -20,7 +20,7 @@ from guard_nodes import PORT, STREAM, VIP, GuardLab, GuardNode, small_plan
 from outlast.node.guard.process import children_of
 from outlast.spec.timing import PROFILES, Timing
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(180)]
 
 RATE = 100
 FIGURES = logging.getLogger("figures")

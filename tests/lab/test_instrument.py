@@ -61,7 +61,9 @@ def test_a_tenant_stream(tmp_path: Path) -> None:
         assert lines(process)[0] == {"ready": True}
     packets = RunFolder(tmp_path).packets()
     near = sorted((packet for packet in packets if packet.stream == "near"), key=lambda packet: packet.seq)
-    assert len(near) == pytest.approx(200, abs=30)
+    # The stream begins before the load and ends after it, by as long as this machine takes for either.
+    seconds = near[-1].sent - near[0].sent
+    assert seconds > 1.8 and len(near) - 1 == pytest.approx(100 * seconds, abs=5)
     assert [packet.seq for packet in near] == list(range(len(near)))
     assert all(packet.received is not None and 0 <= packet.received - packet.sent < 1.0 for packet in near)
     nobody = [packet for packet in packets if packet.stream == "nobody"]
