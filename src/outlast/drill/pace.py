@@ -22,8 +22,8 @@ OWN = 0.25
 
 SPARE = 0.3
 """The part of the machine that stays free: what is killed has to start again, and a controller that boots takes some 30
-seconds of a core of the reference. With 12 requests a second on cores of 2.2 times the reference nothing was free: a
-controller took 114 s to come back, and requests that the fault had nothing to do with waited for up to 20 s."""
+seconds of a core of the reference (estimated). With 12 requests a second on cores of 2.2 times the reference nothing
+was free: a controller took 114 s to come back, and requests that the fault had nothing to do with waited up to 20 s."""
 
 LEAST = 0.1
 """Below a tenth nothing can be told from so few requests: better an overloaded cluster that says so."""

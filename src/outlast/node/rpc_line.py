@@ -192,7 +192,9 @@ class Line:
             self._asked.remove(ping)
             ping.done(Outcome("untaken", f"no broker to send it by: {self._error}"))
         for ping in [ping for ping in self._waiting.values() if now >= ping.until]:
-            del self._waiting[ping.id]
+            # What is asked about one that was silent lets the answer to another come in.
+            if self._waiting.pop(ping.id, None) is None:
+                continue
             if now - ping.until > LATE:
                 ping.done(Outcome("untaken", f"this machine was {now - ping.until:.1f} s late to look"))
             elif not ping.confirmed:
