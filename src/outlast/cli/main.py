@@ -207,7 +207,7 @@ def demo(
     def told(step: dict[str, object]) -> None:
         steps.append(step)
         if not as_json:
-            more = ", ".join(str(value) for key, value in step.items() if key not in ("step", "at"))
+            more = ", ".join(str(value) for key, value in step.items() if key not in ("step", "at", "ids"))
             print(f"{step['at']:>7} s  {step['step']}{'  ' + more if more else ''}", flush=True)
 
     run(show_off(open_target(file), told, action="clean" if clean else "run", server=server))

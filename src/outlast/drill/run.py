@@ -76,7 +76,7 @@ class Drill:
     struck: list[Struck] = field(default_factory=list)
 
     def run(self) -> None:
-        """The whole drill. What was broken is undone whatever happens.
+        """The drill but for its last question, `try_it`. What was broken is undone whatever happens.
 
         Raises OutlastError where it cannot begin (target, program, load) and KeyboardInterrupt.
         """
@@ -93,9 +93,19 @@ class Drill:
                     self._break()
                     self._recover(observer)
                 self._sleep(self.scenario.after)
-            self._try_it()
         finally:
             observer.stop()
+
+    def try_it(self) -> None:
+        """Marks whether something new works afterwards, or why not. After `run`: nothing is measured any more."""
+        try:
+            self.bench.works_again()
+        except OutlastError as error:
+            self.mark("broken", error.message)
+            self.bench.tell(f"it does not work again: {error.message}")
+            return
+        self.mark("works-again")
+        self.bench.tell("something new works again")
 
     def targets(self) -> dict[str, str]:
         return {f"{one.number}: {one.fault.verb} {one.fault.target}": ", ".join(one.nodes) for one in self.struck}
@@ -203,16 +213,6 @@ class Drill:
         for one in self.struck:
             if one.strike and not one.strike.finish():
                 self.bench.tell(f"{one.words}: still going on")
-
-    def _try_it(self) -> None:
-        try:
-            self.bench.works_again()
-        except OutlastError as error:
-            self.mark("broken", error.message)
-            self.bench.tell(f"it does not work again: {error.message}")
-            return
-        self.mark("works-again")
-        self.bench.tell("something new works again")
 
     # --- undo ----------------------------------------------------------------------------------------------------
 

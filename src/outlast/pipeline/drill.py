@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import hashlib
 import os
-import platform
 import secrets as chance
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,14 +23,13 @@ from outlast.drill.instrument.mix import MIX, by_origin
 from outlast.drill.load import Loads, Place
 from outlast.drill.run import Bench, Drill
 from outlast.drill.scenario import Scenario
-from outlast.drill.scenario_file import write
 from outlast.drill.undo import Healed, heal
 from outlast.errors import InputError, MachineError, OutlastError
 from outlast.lab.topology import node_namespace
 from outlast.pipeline import tenants
-from outlast.pipeline.bundles import own_code
 from outlast.pipeline.client import client_node, credentials
 from outlast.pipeline.demo import demo
+from outlast.pipeline.drill_record import record_of
 from outlast.pipeline.events import Wanted, find
 from outlast.pipeline.target import Target
 from outlast.pipeline.verbs import look as look_at
@@ -101,6 +98,7 @@ def run(
     begin or the cluster could not be healed after it.
     """
     session = session or session_id(time.time())
+    afterwards = Afterwards()
     with alone(target):
         left = heal_all(target)
         for sentence in (*left.undone, *left.failed):
@@ -113,29 +111,55 @@ def run(
                     continue
                 tell(f"{scenario.name} ({number} of {len(scenarios)}): {scenario.title}")
                 run_id = f"{session}-{number:02d}-{scenario.name}-{target.plan.timing.name}"
-                yield one(target, scenario, tell, run_id, seed)
+                yield one(target, scenario, tell, Numbers(run_id, seed), afterwards)
         finally:
+            afterwards.wait()
             if has_servers(target):
                 tenants.forget(target, tenants.SECOND, tell)
 
 
-def one(target: Target, scenario: Scenario, tell: Callable[[str], None], run_id: str, seed: int) -> Outcome:
+@dataclass(frozen=True)
+class Numbers:
+    """What tells a run from others of its scenario."""
+
+    run_id: str
+    seed: int
+
+
+class Afterwards:
+    """What is left to do after a drill, and can be done while the next is prepared; never while one measures."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="afterwards")
+        self._left: list[Future[None]] = []
+
+    def do(self, work: Callable[[], None]) -> None:
+        self._left.append(self._pool.submit(work))
+
+    def wait(self) -> None:
+        """Raises what the work raised."""
+        while self._left:
+            self._left.pop().result()
+
+
+def one(
+    target: Target, scenario: Scenario, tell: Callable[[str], None], numbers: Numbers, afterwards: Afterwards
+) -> Outcome:
     """One drill: healthy before, evidence, verdict."""
-    hands, folder = hands_of(target), RunFolder(home(target) / run_id)
+    hands, folder = hands_of(target), RunFolder(home(target) / numbers.run_id)
     look = looker(target)
     await_healthy(look, tell)
-    prefix = f"d{chance.token_hex(3)}"
-    workloads = scenario.workloads or fitting_workloads(target)
-    password = chance.token_hex(16)
-    prepare_database(hands, target, password)
-    part = part_of(target, scenario, tell)
-    orders = orders_of(target, folder, (scenario.rate, part), workloads, prefix, password)
-    loads = Loads(orders, folder.path, tell)
-    server = f"again-{prefix}"
+    tenant = tenants.first(target) if has_servers(target) else {}
     between, missing = between_servers(target, hands)
+    afterwards.wait()
+    own = Own(f"d{chance.token_hex(3)}", chance.token_hex(16), scenario.workloads or fitting_workloads(target))
+    prepare_database(hands, target, own.password)
+    part = part_of(target, scenario, tell)
+    places = orders_of(target, folder, own, (scenario.rate, part), tenant)
+    server = f"again-{own.prefix}"
     bench = Bench(
         hands=hands,
-        loads=loads,
+        loads=Loads(places, folder.path, tell),
         between=between,
         missing=missing,
         folder=folder,
@@ -144,27 +168,37 @@ def one(target: Target, scenario: Scenario, tell: Callable[[str], None], run_id:
         works_again=lambda: works_again(target, server),
         tell=tell,
     )
-    drill = Drill(scenario, bench, seed, run_id)
-    record = record_of(target, scenario, run_id, seed)
+    drill = Drill(scenario, bench, numbers.seed, numbers.run_id)
+    record = record_of(target, scenario, numbers.run_id, numbers.seed)
     folder.write("run.json", record)
     begun = time.time()
     try:
         drill.run()
+        tell("reconciling")
+        # Nothing is measured any more: both at once, a new server takes half a minute to boot where cores are slow.
+        with ThreadPoolExecutor(1) as beside:
+            reconciled = beside.submit(reconcile, target, bench, own, places)
+            drill.try_it()
+            reconciled.result()
     finally:
         folder.write("run.json", RunRecord(**{**vars(record), "targets": drill.targets()}))
         save_events(target, folder, begun)
-    tell("reconciling")
-    known: dict[str, Any] = {key: value for place in orders for key, value in place.order.items()}
-    if target.plan.has("keystone"):
-        known["internal"] = {"keystone": target.plan.url("keystone")}
-    folder.write("views.json", views.collect(hands, workloads, prefix, known, folder.history()))
     verdict = conclude(folder)
     folder.write("verdict.json", verdict)
-    loads.clean(120)
-    remove_database(hands, target, tell)
-    if target.plan.has("nova"):
-        tenants.forget(target, server, tell)
+    if has_servers(target):
+        afterwards.do(lambda: tenants.forget(target, server, tell))
     return Outcome(folder.path, verdict)
+
+
+def reconcile(target: Target, bench: Bench, own: Own, places: Sequence[Place]) -> None:
+    """What is there of what the load wrote, seen from every node; then all of it is removed."""
+    known: dict[str, Any] = {key: value for place in places for key, value in place.order.items()}
+    if target.plan.has("keystone"):
+        known["internal"] = {"keystone": target.plan.url("keystone")}
+    found = views.collect(bench.hands, own.workloads, own.prefix, known, bench.folder.history())
+    bench.folder.write("views.json", found)
+    bench.loads.clean(120)
+    remove_database(bench.hands, target, bench.tell)
 
 
 # --- before ----------------------------------------------------------------------------------------------------------
@@ -254,52 +288,65 @@ def part_of(target: Target, scenario: Scenario, tell: Callable[[str], None]) -> 
     return part
 
 
+@dataclass(frozen=True)
+class Own:
+    """What is one run's own: all that it makes begins with the prefix; the password is its database user's."""
+
+    prefix: str
+    password: str
+    workloads: Sequence[str]
+
+
 def orders_of(
-    target: Target,
-    folder: RunFolder,
-    load: tuple[float, float],
-    workloads: Sequence[str],
-    prefix: str,
-    password: str,
+    target: Target, folder: RunFolder, own: Own, load: tuple[float, float], tenant: Mapping[str, Any]
 ) -> tuple[Place, ...]:
     """One order for each place from which clients speak: outside for the APIs, a compute node for database and bus.
 
-    load: the scenario's requests per second, and which part of them is sent.
+    load: the scenario's requests per second, and which part of them is sent. tenant: of `tenants.first`, or empty.
     """
     rate, part = load
-    plan, stored = target.plan, secrets.read(secrets.path_for(target.path))
-    tenant = tenants.first(target) if has_servers(target) else {}
-    common: dict[str, Any] = {"folder": str(folder.path), "prefix": prefix, "seconds": LONGEST, "deadline": 30.0}
+    common: dict[str, Any] = {"folder": str(folder.path), "prefix": own.prefix, "seconds": LONGEST, "deadline": 30.0}
     found = []
-    shares = by_origin(workloads, rate * part)
-    for number, (origin, (names, own)) in enumerate(shares.items()):
-        order = {**common, "first": number, "step": len(shares), "seed": number, "rate": own, "workloads": list(names)}
+    shares = by_origin(own.workloads, rate * part)
+    for number, (origin, (names, mine)) in enumerate(shares.items()):
+        order = {**common, "first": number, "step": len(shares), "seed": number, "rate": mine, "workloads": list(names)}
         if origin == "client":
             node = client_node(target)
-            urls = {
-                one.frontend.name: f"http://{one.address}:{one.port}" for one in plan.frontends if one.vip == "external"
-            }
-            urls["nova"] = f"{urls['nova']}/v2.1" if "nova" in urls else ""
-            order |= {"auth": dict(credentials(target)), "urls": {name: url for name, url in urls.items() if url}}
+            order |= from_outside(target)
             if tenant:
                 floating = {"name": "floating", "address": tenant["address"], "period": pace.period(part)}
                 order |= {"streams": [floating], "server": tenant["server"]}
         else:
             node = inner_node(target)
-            if plan.has("galera"):
-                host, port = plan.vip("galera")
-                order["sql"] = {
-                    "host": host,
-                    "port": port,
-                    "user": views.DATABASE,
-                    "password": password,
-                    "database": views.DATABASE,
-                }
-            if plan.has("rabbitmq"):
-                hosts = [f"{address}:{plan.port('rabbitmq', 'amqp')}" for address in plan.addresses("rabbitmq")]
-                order["amqp"] = {"hosts": hosts, "user": "openstack", "password": stored["rabbitmq/openstack"]}
+            order |= from_inside(target, own.password)
         found.append(Place(node, NETNS / node_namespace(target.lab.topology.lab_id, node), order))
     return tuple(found)
+
+
+def from_outside(target: Target) -> Mapping[str, Any]:
+    urls = {
+        one.frontend.name: f"http://{one.address}:{one.port}" for one in target.plan.frontends if one.vip == "external"
+    }
+    urls["nova"] = f"{urls['nova']}/v2.1" if "nova" in urls else ""
+    return {"auth": dict(credentials(target)), "urls": {name: url for name, url in urls.items() if url}}
+
+
+def from_inside(target: Target, password: str) -> Mapping[str, Any]:
+    plan, stored = target.plan, secrets.read(secrets.path_for(target.path))
+    order: dict[str, Any] = {}
+    if plan.has("galera"):
+        host, port = plan.vip("galera")
+        order["sql"] = {
+            "host": host,
+            "port": port,
+            "user": views.DATABASE,
+            "password": password,
+            "database": views.DATABASE,
+        }
+    if plan.has("rabbitmq"):
+        hosts = [f"{address}:{plan.port('rabbitmq', 'amqp')}" for address in plan.addresses("rabbitmq")]
+        order["amqp"] = {"hosts": hosts, "user": "openstack", "password": stored["rabbitmq/openstack"]}
+    return order
 
 
 def inner_node(target: Target) -> str:
@@ -329,49 +376,3 @@ def save_events(target: Target, folder: RunFolder, begun: float) -> None:
     except (OutlastError, OSError):
         return
     folder.append("events.jsonl", [replace(event, at=event.at - offset) for event in found])
-
-
-def record_of(target: Target, scenario: Scenario, run_id: str, seed: int) -> RunRecord:
-    text = scenario.text or write(scenario)
-    return RunRecord(
-        id=run_id,
-        scenario=scenario.name,
-        text=text,
-        profile=target.plan.timing.name,
-        cluster=target.path.read_text(),
-        commit=commit(),
-        inputs=inputs(target, scenario),
-        started=time.time(),
-        seed=seed,
-        machine=machine(),
-        title=scenario.title,
-        fault_class=scenario.fault_class,
-        covers=scenario.covers,
-        suites=scenario.suites,
-    )
-
-
-def inputs(target: Target, scenario: Scenario) -> str:
-    """Digest of all that a scorecard row depends on: our code, the cluster file, the scenario, the profile."""
-    parts = (own_code().digest, target.path.read_text(), scenario.text or write(scenario), target.plan.timing.name)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-def commit() -> str:
-    """The commit of the code in use, "" outside a clone."""
-    folder = Path(__file__).parent
-    argv = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=10"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
-
-
-def machine() -> Mapping[str, str]:
-    """What figures in seconds depend on."""
-    memory = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal"))
-    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return {
-        "cores": str(os.cpu_count()),
-        "memory": f"{int(memory.split()[1]) / 2**20:.0f} GiB",
-        "kernel": platform.release(),
-        "processor": models[0].partition(":")[2].strip() if models else platform.machine(),
-    }

@@ -11,7 +11,8 @@ from outlast.drill.conclude import conclude
 from outlast.drill.scenario import Scenario
 from outlast.drill.vocabulary import CLASSES
 from outlast.errors import InputError
-from outlast.pipeline.drill import home, inputs
+from outlast.pipeline.drill import home
+from outlast.pipeline.drill_record import inputs
 from outlast.pipeline.profiles import under
 from outlast.pipeline.target import Target
 from outlast.record.run import RunFolder

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from outlast.drill.console_stream import ConsoleStream
 from outlast.drill.faults.hands import Hands
 from outlast.errors import InputError, MachineError, OutlastError
-from outlast.pipeline.client import client_node, credentials
 from outlast.pipeline.demo import DRILLS, demo
 from outlast.pipeline.target import Target
 
@@ -31,7 +29,7 @@ def first(target: Target) -> Mapping[str, Any]:
     except OutlastError:
         # A cluster that has just come up may be slow; what cannot be made in two tries is a finding.
         asyncio.run(demo(target, told.update, server=FIRST))
-    return {"address": told["address"], "server": asyncio.run(_ids(target))}
+    return {"address": told["address"], "server": told["ids"]}
 
 
 def between(target: Target, hands: Hands) -> ConsoleStream:
@@ -55,31 +53,3 @@ def forget(target: Target, server: str, tell: Callable[[str], None]) -> None:
         asyncio.run(demo(target, lambda told: None, action="forget", server=server))
     except OutlastError as error:
         tell(f"{server} could not be removed: {error.message}")
-
-
-async def _ids(target: Target) -> dict[str, str]:
-    script = (
-        "import json,sys,openstack\n"
-        "cloud = openstack.connection.Connection(**json.load(sys.stdin))\n"
-        "ids = {'image': cloud.image.find_image('demo').id, 'flavor': cloud.compute.find_flavor('demo').id,"
-        " 'network': cloud.network.find_network('demo').id}\n"
-        "print(json.dumps(ids))\n"
-    )
-    given = credentials(target)
-    auth = {
-        "auth_url": given["OS_AUTH_URL"],
-        "username": given["OS_USERNAME"],
-        "password": given["OS_PASSWORD"],
-        "project_name": given["OS_PROJECT_NAME"],
-        "user_domain_name": given["OS_USER_DOMAIN_NAME"],
-        "project_domain_name": given["OS_PROJECT_DOMAIN_NAME"],
-        "region_name": given["OS_REGION_NAME"],
-        "interface": "public",
-    }
-    connector = target.connector(client_node(target))
-    argv = ("/opt/openstack/bin/python", "-c", script)
-    output = await connector.run(argv, timeout=60, input=json.dumps(auth).encode())
-    if output.status:
-        raise MachineError("drill.tenant", f"the tenant's ids cannot be read: {output.stderr.decode()[-300:]}")
-    ids: dict[str, str] = json.loads(output.stdout)
-    return ids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from outlast.drill.load import pooled
 from outlast.drill.observer import Health, well_since
 from outlast.drill.run import Bench, Drill
+from outlast.errors import RolloutError
 from outlast.record.history import Packet
 from outlast.record.run import RunFolder
 
@@ -112,3 +114,17 @@ def test_a_stream_that_could_not_be_is_marked(tmp_path: Path) -> None:
     with drill_with(folder, missing="no stream: one compute node")._load():
         pass
     assert ("left-out", "no stream: one compute node") in [(mark.what, mark.detail) for mark in folder.marks()]
+
+
+@pytest.mark.parametrize("why", ["", "10.23.0.100 does not answer ping"])
+def test_whether_something_new_works_is_marked_with_the_reason(tmp_path: Path, why: str) -> None:
+    folder = RunFolder(tmp_path)
+
+    def works_again() -> None:
+        if why:
+            raise RolloutError("demo.failed", why)
+
+    drill = drill_with(folder)
+    drill.bench = replace(drill.bench, works_again=works_again)
+    drill.try_it()
+    assert [(mark.what, mark.detail) for mark in folder.marks()] == [("broken" if why else "works-again", why)]

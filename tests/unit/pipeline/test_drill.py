@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from outlast.drill.catalogue import find
 from outlast.errors import InputError
-from outlast.pipeline.drill import fitting_workloads, hands_of, inner_node, inputs, record_of
+from outlast.pipeline.drill import Afterwards, fitting_workloads, hands_of, inner_node
+from outlast.pipeline.drill_record import inputs, record_of
 from outlast.pipeline.profiles import under
 from outlast.pipeline.target import Target, open_target
 
@@ -61,3 +63,30 @@ def test_real_hosts_are_not_broken() -> None:
     nodes = tuple(replace(node, ssh="root@192.0.2.1") for node in hosts.plan.nodes)
     with pytest.raises(InputError, match="drills break labs only"):
         hands_of(Target(hosts.path, hosts.cluster, replace(hosts.plan, nodes=nodes)))
+
+
+def test_what_is_left_after_a_drill_is_done_before_the_next_measures() -> None:
+    afterwards, begun = Afterwards(), threading.Event()
+    done: list[str] = []
+
+    def forget() -> None:
+        begun.wait(10)
+        done.append("forgotten")
+
+    afterwards.do(forget)
+    assert not done
+    begun.set()
+    afterwards.wait()
+    assert done == ["forgotten"]
+
+
+def test_a_fault_in_what_is_left_is_not_lost() -> None:
+    afterwards = Afterwards()
+
+    def forget() -> None:
+        raise InputError("drill.test", "no such server")
+
+    afterwards.do(forget)
+    with pytest.raises(InputError, match="no such server"):
+        afterwards.wait()
+    afterwards.wait()

@@ -2,9 +2,10 @@
 
 Standard input: one JSON object {"auth": {OS_*…}, "action": "run", "second", "forget" or "clean", "name": …,
 "guest": folder, "cidr": …, "gateway": …, "pool": [first, last], "server": name of the server, "second": name of
-another, "ours": names of servers that "clean" removes too}. Every step takes what is there already. Action "second"
-makes a server on another compute node than the first, which streams to the first's inner address; "forget" removes one
-server with its port and floating address.
+another, "ours": names of servers that "clean" removes too}. Every step takes what is there already; the last one of
+"run" tells "ids" of image, flavor and network, to make more of the kind. Action "second" makes a server on another
+compute node than the first, which streams to the first's inner address; "forget" removes one server with its port and
+floating address.
 """
 
 import base64
@@ -215,7 +216,8 @@ def run(cloud: Cloud, order: Order) -> int:
     if not answers_tcp(address, order["seconds"]):
         tell("failed", sentence=f"{address} does not answer TCP on port 80")
         return 1
-    tell("TCP answered", address=address)
+    ids = {"image": disk.id, "flavor": size.id, "network": own.network_id}
+    tell("TCP answered", address=address, ids=ids)
     return 0
 
 
