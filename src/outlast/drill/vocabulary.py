@@ -135,6 +135,7 @@ VERBS: Mapping[str, Verb] = {
         {},
         {"program": _PROGRAM, "seconds": Option("number", "Longest wait for one program to be well (60)", 1, 600)},
     ),
+    "nothing": Verb("No fault: what clients see anyway"),
 }
 
 TARGETS: Mapping[str, str] = {
@@ -160,6 +161,7 @@ _PLAIN = frozenset(name for name in TARGETS if ":" not in name and name != "rest
 _NAMED = re.compile(r"(node|vip-holder|compute-with):[A-Za-z][A-Za-z0-9._-]{0,60}")
 
 CLASSES: Mapping[str, FaultClass] = {
+    "control": FaultClass("Nothing is broken: the control", 0),
     "api-kill": FaultClass("An API process is killed", 6),
     "api-hang": FaultClass("An API process hangs", 10),
     "wrong-answer": FaultClass("An API answers wrongly", 10),

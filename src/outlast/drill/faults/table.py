@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from outlast.drill.faults.answers import AnswerWrong
 from outlast.drill.faults.disks import Damage, Fill, StopDiskWrites
 from outlast.drill.faults.networks import Flap, LinkDown, Lose, Partition, Silence, Slow
+from outlast.drill.faults.nothing import Nothing
 from outlast.drill.faults.overload import OverloadCpu, OverloadDisk
 from outlast.drill.faults.power import PowerOff, Reboot, Shutdown
 from outlast.drill.faults.programs import Kill, Pause, Restart, Stop
@@ -34,6 +35,7 @@ VERBS: Mapping[str, Verb] = {
     "overload-cpu": OverloadCpu(),
     "overload-disk": OverloadDisk(),
     "restart": Restart(),
+    "nothing": Nothing(),
 }
 
 
