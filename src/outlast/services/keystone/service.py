@@ -77,6 +77,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
 def _sections(plan: Plan) -> dict[str, oslo.Section]:
     return {
         "DEFAULT": oslo.defaults(),
+        "api": oslo.answers(),
         "database": oslo.database(plan, "keystone"),
         "cache": oslo.cache(plan),
         "token": {"provider": "fernet", "expiration": plan.option("keystone", "token_seconds")},

@@ -103,6 +103,7 @@ def _config(plan: Plan, member: Member) -> Ini:
         "api_database": oslo.database(plan, "nova", "nova_api"),
         "keystone_authtoken": oslo.authtoken(plan, "nova"),
         "wsgi": {"api_paste_config": PASTE},
+        "api": oslo.answers(),
         "scheduler": {
             "workers": plan.option("nova", "scheduler_workers"),
             "discover_hosts_in_cells_interval": plan.option("nova", "discover_interval"),
