@@ -20,7 +20,6 @@ from outlast.spec.service import CatalogueEntry, Frontend, MemberSpec, Option, P
 PORT = 9696
 SAYS = '"id": "v2.0", "status": "CURRENT"'
 CONFIG, ML2 = "/etc/neutron/neutron.conf", "/etc/neutron/ml2.ini"
-ARGUMENTS = f"{oslo.PYTHON_CODE}/outlast_pecan_arguments.py"
 
 SPEC = ServiceSpec(
     name="neutron",
@@ -90,7 +89,6 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             File(CONFIG, _config(plan, member), mode=0o600),
             File(ML2, _ml2(plan), mode=0o644),
             File(f"{oslo.PYTHON_CODE}/outlast_neutron_api.py", Template("neutron", "neutron_api.py.j2", _ring(plan))),
-            File(ARGUMENTS, Template("neutron", "pecan_arguments.py.j2")),
             uwsgi,
         ),
         programs=(

@@ -121,7 +121,6 @@ def watch():
 hash_ring_manager.HashRingManager.get_node = get_node
 ovsdb_monitor.OvnIdlDistributedLock.notify = notify
 
-import outlast_pecan_arguments  # noqa: E402, F401
 from neutron import policy  # noqa: E402
 from neutron.wsgi.api import application  # noqa: E402, F401
 
