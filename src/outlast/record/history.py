@@ -38,7 +38,8 @@ class Done:
     outcome: ok (acknowledged), failed (refused by somebody who can know that nothing was done), unknown (time-out,
     reset, cut answer, a balancer's 502 or 504: it may have happened). detail: status or error, a few words.
     value: what was read, or the id that the server gave to what was made. sent: when the first byte left, None when
-    nothing was ever sent.
+    nothing was ever sent. accepted: when the answer came, where that only began the work (a server that is to be made);
+    `ended` is then the end of the work.
     """
 
     id: int
@@ -47,6 +48,7 @@ class Done:
     outcome: Outcome
     detail: str = ""
     value: str = ""
+    accepted: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +67,16 @@ class Operation:
     outcome: Outcome = "unknown"
     detail: str = ""
     value: str = ""
+    accepted: float | None = None
 
     @property
     def latency(self) -> float | None:
-        """Seconds from the scheduled time to the end, so that waiting for a late start counts too (open loop)."""
-        return None if self.ended is None else self.ended - self.scheduled
+        """Seconds from the scheduled time to the answer, so that waiting for a late start counts too (open loop).
+
+        To the end of the work where that did not end well: then it is what the client waited for.
+        """
+        answered = self.accepted if self.outcome == "ok" and self.accepted is not None else self.ended
+        return None if answered is None else answered - self.scheduled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,4 +108,4 @@ def _operation(intent: Intent, end: Done | None) -> Operation:
     known = vars(intent)
     if end is None:
         return Operation(**known)
-    return Operation(**known, sent=end.sent, ended=end.ended, outcome=end.outcome, detail=end.detail, value=end.value)
+    return Operation(**known, **{key: value for key, value in vars(end).items() if key != "id"})

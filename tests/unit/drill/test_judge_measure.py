@@ -379,3 +379,12 @@ def test_undisturbed_until_the_first_stall(at: float, seconds: float) -> None:
 def test_empty_groups() -> None:
     assert group([], TIMES) == Requests()
     assert service_losses(Requests(), TIMES, 5.0) == ()
+
+
+def test_a_request_is_late_by_its_answer_not_by_the_work_that_it_began() -> None:
+    """A server takes its time to be made; that Nova took the request counts."""
+    made = request(1, 10.0, ended=32.0, accepted=11.0)
+    slowly = request(2, 10.0, ended=32.0, accepted=15.5)
+    never = request(3, 10.0, ended=40.0, accepted=11.0, outcome="failed")
+    assert [one.latency for one in (made, slowly, never)] == [1.0, 5.5, 30.0]
+    assert [is_bad(one, 5.0) for one in (made, slowly, never)] == [False, True, True]

@@ -143,6 +143,7 @@ class Load:
             Done(
                 id=task.id,
                 sent=trace.sent,
+                accepted=trace.accepted,
                 ended=time.monotonic(),
                 outcome=reply.outcome,
                 detail=reply.detail,

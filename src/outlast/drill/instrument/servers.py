@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import aiohttp
 import msgspec
@@ -32,6 +33,7 @@ class Servers:
             return broken(error, trace)
         if answer.reply.outcome != "ok":
             return answer.reply
+        trace.accepted = time.monotonic()
         if task.kind == "delete":
             return await self._gone(task)
         trace.value = answer.reply.value

@@ -34,11 +34,13 @@ class Task:
 @dataclass(slots=True)
 class Trace:
     """How far a request got. begun: when the network was first asked for anything (connect, or write on a pooled
-    connection); left: whether any of the request itself may have left; value: what is already known of its result."""
+    connection); left: whether any of the request itself may have left; value: what is already known of its result.
+    accepted: when an answer came that only began the work."""
 
     begun: float | None = None
     left: bool = False
     value: str = ""
+    accepted: float | None = None
 
     @property
     def sent(self) -> float | None:
