@@ -24,6 +24,10 @@ PYTHON_CODE = "/usr/local/lib/outlast/python"
 """Modules of our own that run inside an OpenStack program, in its PYTHONPATH."""
 VALIDATORS = File(f"{PYTHON_CODE}/outlast_validators.py", Template("openstack", "validators.py.j2"))
 """For Nova and Keystone alike: docs/decisions/0022-validators-made-once.md."""
+CHECKED = "outlast_checked"
+"""What uwsgi loads: docs/decisions/0025-checks-share-an-answer.md."""
+FRESH = 1.0
+"""Seconds for which the balancers' checks are told the same."""
 ENV = (("LANG", "C.UTF-8"), ("EVENTLET_NO_GREENDNS", "yes"))
 """Environment of every OpenStack program. Eventlet's own resolver takes 0.2 s of processor time to import; nobody here
 looks up a name outside /etc/hosts."""
@@ -283,27 +287,30 @@ NEUTRON_NICE = 5
 class Wsgi:
     """One API program: `module` has an attribute `application`, `port` is a number on the node's own address.
 
-    `uploads`: request bodies are streams of unknown length (chunked).
+    `uploads`: request bodies are streams of unknown length (chunked). `check`: the path of the balancers' checks.
     """
 
     name: str
     module: str
     port: int
+    check: str = "/"
     env: tuple[tuple[str, str], ...] = ()
     uploads: bool = False
     nice: int = API_NICE
 
 
-def uwsgi(plan: Plan, member: Member, app: Wsgi) -> tuple[File, Program]:
-    """uwsgi's file and its program. The service's options must contain PROCESSES and THREADS."""
+def uwsgi(plan: Plan, member: Member, app: Wsgi) -> tuple[tuple[File, ...], Program]:
+    """uwsgi's files and its program. The service's options must contain PROCESSES and THREADS."""
     path = f"/etc/outlast/uwsgi/{app.name}.ini"
     content = Ini({"uwsgi": _uwsgi_keys(plan, member, app)})
-    env = (*app.env, (PROCESS_NAME, app.name), *ENV)
+    served = (("PYTHONPATH", PYTHON_CODE), ("OUTLAST_SERVES", app.module), ("OUTLAST_CHECK", app.check))
+    env = (*app.env, *served, (PROCESS_NAME, app.name), *ENV)
+    checked = File(f"{PYTHON_CODE}/{CHECKED}.py", Template("openstack", "checked.py.j2", {"fresh": FRESH}))
     out = leave(plan, member, app.port)
     argv: tuple[str, ...] = ("/usr/bin/uwsgi", "--ini", path)
     if pause := plan.timing.restart_pause:
         argv = ("/bin/sh", "-c", _AGAIN.format(pause=pause), app.name, *argv)
-    return File(path, content), Program(app.name, argv, env=env, nice=app.nice, leave=out)
+    return (File(path, content), checked), Program(app.name, argv, env=env, nice=app.nice, leave=out)
 
 
 def leave(plan: Plan, member: Member, port: int) -> Leave | None:
@@ -323,7 +330,7 @@ def _uwsgi_keys(plan: Plan, member: Member, app: Wsgi) -> Mapping[str, Scalar]:
     return {
         "plugin": "python3",
         "home": HOME,
-        "module": f"{app.module}:application",
+        "module": f"{CHECKED}:application",
         "http-socket": f"{plan.address(member.node)}:{app.port}",
         "procname-prefix-spaced": app.name,
         "master": True,

@@ -51,14 +51,14 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
     """Glance on one node."""
     port = plan.port("glance", "glance")
     app = oslo.Wsgi("glance", "glance.wsgi.api", port, uploads=True, env=(("OS_GLANCE_CONFIG_DIR", "/etc/glance"),))
-    wsgi_file, program = oslo.uwsgi(plan, member, app)
+    wsgi_files, program = oslo.uwsgi(plan, member, app)
     return MemberSpec(
         "glance",
         member.node,
         files=(
             File("/etc/glance/glance-api.conf", Ini(_sections(plan, member), oslo="glance"), mode=0o600),
             File("/etc/glance/glance-swift.conf", Ini({"outlast": _swift_login(plan)}), mode=0o600),
-            wsgi_file,
+            *wsgi_files,
         ),
         directories=(oslo.LOCKS, *(Directory(path, 0o750) for path in DIRECTORIES)),
         programs=(program,),

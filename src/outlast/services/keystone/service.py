@@ -51,10 +51,9 @@ SPEC = ServiceSpec(
 def describe(plan: Plan, member: Member) -> MemberSpec:
     """Keystone on one node; the founder also writes the catalogue."""
     port = plan.port("keystone", "keystone")
-    env = (("OS_KEYSTONE_CONFIG_FILES", "/etc/keystone/keystone.conf"), ("PYTHONPATH", oslo.PYTHON_CODE))
-    wsgi_file, program = oslo.uwsgi(
-        plan, member, oslo.Wsgi("keystone", "outlast_keystone_api", port, env, nice=oslo.KEYSTONE_NICE)
-    )
+    env = (("OS_KEYSTONE_CONFIG_FILES", "/etc/keystone/keystone.conf"),)
+    app = oslo.Wsgi("keystone", "outlast_keystone_api", port, "/v3", env, nice=oslo.KEYSTONE_NICE)
+    wsgi_files, program = oslo.uwsgi(plan, member, app)
     return MemberSpec(
         "keystone",
         member.node,
@@ -64,7 +63,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             *_keys(CREDENTIAL, "credential"),
             File(f"{oslo.PYTHON_CODE}/outlast_keystone_api.py", Template("keystone", "keystone_api.py.j2", {})),
             oslo.VALIDATORS,
-            wsgi_file,
+            *wsgi_files,
         ),
         directories=(Directory(FERNET, 0o700), Directory(CREDENTIAL, 0o700)),
         programs=(program,),

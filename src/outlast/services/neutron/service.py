@@ -76,7 +76,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         "neutron-api",
         "outlast_neutron_api",
         PORT,
-        env=(("OS_NEUTRON_CONFIG_FILES", f"{CONFIG};{ML2}"), ("PYTHONPATH", oslo.PYTHON_CODE)),
+        env=(("OS_NEUTRON_CONFIG_FILES", f"{CONFIG};{ML2}"),),
         nice=oslo.NEUTRON_NICE,
     )
     uwsgi, api = oslo.uwsgi(plan, member, wsgi)
@@ -89,7 +89,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             File(CONFIG, _config(plan, member), mode=0o600),
             File(ML2, _ml2(plan), mode=0o644),
             File(f"{oslo.PYTHON_CODE}/outlast_neutron_api.py", Template("neutron", "neutron_api.py.j2", _ring(plan))),
-            uwsgi,
+            *uwsgi,
         ),
         programs=(
             replace(api, priority=52),

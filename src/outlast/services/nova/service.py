@@ -56,9 +56,9 @@ SPEC = ServiceSpec(
 def describe(plan: Plan, member: Member) -> MemberSpec:
     """One node's four programs."""
     env = (("OS_NOVA_CONFIG_FILES", f"{PASTE};{CONFIG}"),)
-    ours = (*env, ("PYTHONPATH", oslo.PYTHON_CODE))
-    api_file, api = oslo.uwsgi(plan, member, oslo.Wsgi("nova-api", "outlast_nova_api", API, ours))
-    metadata_file, metadata = oslo.uwsgi(plan, member, oslo.Wsgi("nova-metadata", "nova.wsgi.metadata", METADATA, env))
+    api_files, api = oslo.uwsgi(plan, member, oslo.Wsgi("nova-api", "outlast_nova_api", API, env=env))
+    of_metadata = oslo.Wsgi("nova-metadata", "nova.wsgi.metadata", METADATA, env=env)
+    metadata_files, metadata = oslo.uwsgi(plan, member, of_metadata)
     return MemberSpec(
         service=SPEC.name,
         node=member.node,
@@ -68,8 +68,8 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             File(CLIENT, _client(plan), mode=0o600, on_change="none"),
             File(f"{oslo.PYTHON_CODE}/outlast_nova_api.py", Template("nova", "nova_api.py.j2")),
             oslo.VALIDATORS,
-            api_file,
-            metadata_file,
+            *api_files,
+            metadata_files[0],
         ),
         prepare=(_cells(plan),),
         programs=(

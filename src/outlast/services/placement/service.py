@@ -30,7 +30,7 @@ SPEC = ServiceSpec(
 def describe(plan: Plan, member: Member) -> MemberSpec:
     """Placement on one node."""
     port = plan.port("placement", "placement")
-    wsgi_file, program = oslo.uwsgi(plan, member, oslo.Wsgi("placement", "placement.wsgi.api", port))
+    wsgi_files, program = oslo.uwsgi(plan, member, oslo.Wsgi("placement", "placement.wsgi.api", port))
     sections: dict[str, oslo.Section] = {
         "DEFAULT": oslo.defaults(),
         "placement_database": oslo.database(plan, "placement"),
@@ -41,7 +41,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
     return MemberSpec(
         "placement",
         member.node,
-        files=(File("/etc/placement/placement.conf", Ini(sections, oslo="placement"), mode=0o600), wsgi_file),
+        files=(File("/etc/placement/placement.conf", Ini(sections, oslo="placement"), mode=0o600), *wsgi_files),
         programs=(program,),
         needs=(oslo.needs(plan, "placement"), oslo.keystone(plan)),
         probes=(oslo.api(plan, member, "placement", says=SAYS, program="placement"),),

@@ -83,8 +83,8 @@ def test_without_memcached_nothing_is_cached_in_it() -> None:
 def test_programs_under_uwsgi_have_names_of_their_own() -> None:
     plan = sample(keystone={"processes": 3})
     member = plan.members_of("keystone")[1]
-    file, program = oslo.uwsgi(plan, member, oslo.Wsgi("keystone", "keystone.wsgi.api", 5000))
-    keys = getattr(file.content, "sections")["uwsgi"]  # noqa: B009
+    files, program = oslo.uwsgi(plan, member, oslo.Wsgi("keystone", "keystone.wsgi.api", 5000))
+    keys = getattr(files[0].content, "sections")["uwsgi"]  # noqa: B009
     assert keys["http-socket"] == "10.21.0.12:5000"
     assert keys["processes"] == 3
     assert (oslo.PROCESS_NAME, "keystone") in program.env
