@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from openstack_plan import files, sample
 
+from outlast.pipeline.bundles import trees
+from outlast.pipeline.target import open_target
 from outlast.render.tree import text
 from outlast.services import oslo
 
@@ -110,3 +113,18 @@ def test_whoever_asks_anything_else_gets_an_answer_of_his_own(
     assert [serve(**other)[2] for _ in range(2)] == [b"number 1", b"number 2"]
     assert serve()[2] == b"number 3"
     assert serve(**other)[2] == b"number 4"
+
+
+def test_every_api_knows_the_question_of_its_balancers() -> None:
+    lab = open_target(Path(__file__).parents[4] / "examples/lab.yaml")
+    paths = {
+        port: one.frontend.check_path for one in lab.plan.frontends for node, _, port in one.servers if node == "c1"
+    }
+    found = {
+        program.name: (dict(program.env)["OUTLAST_CHECK"], paths[program.leave.port])
+        for member in trees(lab)["c1"].members
+        for program in member.spec.programs
+        if program.leave and "OUTLAST_CHECK" in dict(program.env)
+    }
+    assert set(found) == {"keystone", "glance", "placement", "nova-api", "nova-metadata", "neutron-api"}
+    assert all(told == asked for told, asked in found.values()), found
