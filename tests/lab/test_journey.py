@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 from labs import SUPERVISOR, Cluster, kill_now, until
 
+from outlast.services.forkserver.modules import PROJECTS, READ
+from outlast.services.registry import DESCRIBE
+
 pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(900)]
 
 LAB = (Path(__file__).parents[2] / "examples/lab.yaml").read_text().partition("cluster: lab\n")[2]
@@ -235,6 +238,39 @@ def test_the_first_requests_of_an_api_are_answered_like_all_others(cloud: Cluste
     answers = json.loads(cloud.inside("c1", "sh", "-c", script, "sh", *words, given=code, timeout=180).splitlines()[-1])
     assert [status for status, _ in answers] == [201] * 4, answers
     cloud.await_settled(60)
+
+
+def test_openstacks_programs_are_forks(cloud: Cluster) -> None:
+    """An executed one would show its interpreter first."""
+    plan = cloud.target.plan
+    for node in CONTROLLERS:
+        described = [DESCRIBE[member.service](plan, member) for member in plan.members_on(node)]
+        forked = [program.name for member in described for program in member.programs if program.fork]
+        assert len(forked) == 9
+        for name in forked:
+            pid = cloud.inside(node, *SUPERVISOR, "pid", name).strip()
+            assert not cloud.inside(node, "cat", f"/proc/{pid}/cmdline").startswith("/opt/openstack/bin/python"), name
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_what_is_loaded_ahead_is_the_same_for_every_configuration(cloud: Cluster, project: str) -> None:
+    code = (Path(__file__).parent / "loading_reads.py").read_text()
+    words = ("/opt/openstack/bin/python", "-", project)
+    found = json.loads(cloud.inside("c1", *words, given=code, timeout=120).splitlines()[-1])
+    assert found["failed"] == [], "modules.py names what is not there"
+    assert not found["eventlet"], "the common modules must not load it"
+    assert found["threads"] == 1 and found["opened"] == []
+    known = READ.get(project, {})
+    unknown = [
+        row
+        for section, name, where in found["read"]
+        for row in [(section, name, where)]
+        # The last paragraph of READ's description says why these do no harm.
+        if not where.startswith(("castellan/", "keystoneauth1/loading/", "oslo_limit/opts.py"))
+        and not (where == "nova/monkey_patch.py" and name == "config_source")
+        and not (section in known and (not known[section] or name in known[section]))
+    ]
+    assert unknown == []
 
 
 def test_a_changed_option_restarts_what_depends_on_it(cloud: Cluster) -> None:

@@ -66,6 +66,7 @@ _OF_SERVICE: Mapping[str, str] = {
     "openvswitch": "sdn",
     "nova-compute": "agent",
     "ovn-agent": "agent",
+    "forkserver": "watcher",
     "": "watcher",
 }
 # Programs that are something else than their service.

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from outlast.node import ask_daemon, ask_login, ask_plain, pulse, rpc
 from outlast.node.answers import Answer, Bad, Unsure
@@ -27,6 +28,8 @@ async def ask(probe: Probe, programs: Mapping[str, ProgramState]) -> Answer:
     try:
         if probe.kind == "process":
             sentence, good = _process(probe, programs)
+        elif probe.kind == "loaded":
+            sentence, good = _loaded(probe, programs)
         elif probe.kind == "pulse":
             sentence = await asyncio.wait_for(pulse.wakes(probe, programs.get(probe.program)), limit)
             good = True
@@ -60,6 +63,14 @@ def _place(probe: Probe) -> str:
 def _process(probe: Probe, programs: Mapping[str, ProgramState]) -> tuple[str, bool]:
     state = programs[probe.path].state if probe.path in programs else "ABSENT"
     return f"{probe.path} is {state}", state == "RUNNING"
+
+
+def _loaded(probe: Probe, programs: Mapping[str, ProgramState]) -> tuple[str, bool]:
+    """Only loading is waited for, and not for ever: without a fork server programs start as well, only slower."""
+    state = programs.get(probe.program)
+    age = time.time() - state.started if state and state.state == "RUNNING" else probe.timeout
+    waits = 0 <= age < probe.timeout and not Path(probe.path).exists()
+    return f"{probe.program}, which has loaded for {age:.0f} s" if waits else "nothing to wait for", not waits
 
 
 _THREADS = ThreadPoolExecutor(max_workers=16, thread_name_prefix="probe")

@@ -21,7 +21,8 @@ def section(program: Program) -> str:
 
     startsecs=0: whether a program is well is for probes to say, not for the time it stayed up.
     """
-    env = ",".join(f'{key}="{_percent(value)}"' for key, value in program.env)
+    given = (*program.env, ("OUTLAST_FORK", program.fork)) if program.fork else program.env
+    env = ",".join(f'{key}="{_percent(value)}"' for key, value in given)
     # nice(1) becomes the program itself, so signals and the process id stay supervisord's.
     argv = ("/usr/bin/nice", "-n", str(program.nice), *program.argv) if program.nice else program.argv
     lines = [

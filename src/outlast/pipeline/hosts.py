@@ -73,10 +73,10 @@ def hosts_file(text: str, known: Mapping[str, str]) -> str:
 
 
 def parts() -> bytes:
-    """A tar of scripts, locks and knowledge.py, as host.sh wants them."""
+    """A tar of scripts, locks, knowledge.py and forks.py, as host.sh wants them."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name in ("scripts", "locks", "knowledge.py"):
+        for name in ("scripts", "locks", "knowledge.py", "forks.py"):
             archive.add(HERE / name, arcname=name, filter=lambda item: None if "__pycache__" in item.name else item)
     return buffer.getvalue()
 

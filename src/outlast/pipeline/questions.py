@@ -20,6 +20,7 @@ WORDS = {
     "rpc": "a ping through RabbitMQ to queue {path}",
     "command": "`{argv}`",
     "guard": "nothing: what it wrote of the networks it is cut off from",
+    "loaded": "nothing: whether {program} is still loading",
     "process": "nothing: supervisord must say RUNNING",
     "pulse": "nothing: it must run now and then, by the kernel's count (weaker than an answer)",
 }
@@ -53,7 +54,9 @@ def noticed(probe: Probe) -> float:
 
 
 def _row(service: str, node: str, probe: Probe) -> str:
-    words = WORDS[probe.kind].format(path=probe.path, contains=probe.contains, argv=" ".join(probe.argv))
+    words = WORDS[probe.kind].format(
+        path=probe.path, contains=probe.contains, program=probe.program, argv=" ".join(probe.argv)
+    )
     if probe.port and probe.address:
         words = words.replace(probe.address, "ADDRESS")
     what = words.replace(f".{node}", ".NODE")

@@ -24,6 +24,8 @@ PYTHON_CODE = "/usr/local/lib/outlast/python"
 """Modules of our own that run inside an OpenStack program, in its PYTHONPATH."""
 VALIDATORS = File(f"{PYTHON_CODE}/outlast_validators.py", Template("openstack", "validators.py.j2"))
 """For Nova and Keystone alike: docs/decisions/0022-validators-made-once.md."""
+KEYSTONE_LAZY = File(f"{PYTHON_CODE}/outlast_keystone_lazy.py", Template("keystone", "keystone_lazy.py.j2"))
+"""For Keystone, and for who loads it ahead."""
 CHECKED = "outlast_checked"
 """What uwsgi loads: docs/decisions/0025-checks-share-an-answer.md."""
 FRESH = 1.0
@@ -31,6 +33,9 @@ FRESH = 1.0
 ENV = (("LANG", "C.UTF-8"), ("EVENTLET_NO_GREENDNS", "yes"))
 """Environment of every OpenStack program. Eventlet's own resolver takes 0.2 s of processor time to import; nobody here
 looks up a name outside /etc/hosts."""
+FORKSERVER = "forkserver"
+FORKS = "/run/outlast/fork"
+"""Folder of the fork servers' sockets (node/forkserver.py)."""
 LOCKS = Directory("/run/lock/openstack")
 PROCESSES = Option("processes", 1, "Worker processes of the API on each node.", minimum=1, maximum=64)
 THREADS = Option("threads", 4, "Threads (requests at a time) of each worker process.", minimum=1, maximum=64)
@@ -307,10 +312,29 @@ def uwsgi(plan: Plan, member: Member, app: Wsgi) -> tuple[tuple[File, ...], Prog
     env = (*app.env, *served, (PROCESS_NAME, app.name), *ENV)
     checked = File(f"{PYTHON_CODE}/{CHECKED}.py", Template("openstack", "checked.py.j2", {"fresh": FRESH}))
     out = leave(plan, member, app.port)
-    argv: tuple[str, ...] = ("/usr/bin/uwsgi", "--ini", path)
-    if pause := plan.timing.restart_pause:
-        argv = ("/bin/sh", "-c", _AGAIN.format(pause=pause), app.name, *argv)
-    return (File(path, content), checked), Program(app.name, argv, env=env, nice=app.nice, leave=out)
+    argv = (f"{HOME}/bin/uwsgi", "--ini", path)
+    fork = forked(plan, member)
+    return (File(path, content), checked), Program(app.name, argv, env=env, nice=app.nice, leave=out, fork=fork)
+
+
+def forked(plan: Plan, member: Member) -> str:
+    """spec.program.Program.fork of this member's programs."""
+    return member.service if plan.has(FORKSERVER) else ""
+
+
+def named(program: str) -> tuple[tuple[str, str], ...]:
+    """Environment of a program with messages that may be forked: there all would be called after the fork server."""
+    return ((PROCESS_NAME, program), *ENV)
+
+
+def loaded(plan: Plan, member: Member) -> tuple[Probe, ...]:
+    """A need of who is forked: that its fork server is not at its loading, which would be done twice then.
+
+    Where three nodes of one slow machine start at once, it has taken 40 s.
+    """
+    if not plan.has(FORKSERVER):
+        return ()
+    return (Probe("loaded", path=f"{FORKS}/{member.service}", program=FORKSERVER, interval=0.5, timeout=120.0),)
 
 
 def leave(plan: Plan, member: Member, port: int) -> Leave | None:
@@ -322,17 +346,17 @@ def leave(plan: Plan, member: Member, port: int) -> Leave | None:
     return Leave(plan.address(member.node), port, round(notice, 3))
 
 
-_AGAIN = 'ran=/run/outlast/ran; mkdir -p $ran; [ ! -e $ran/$0 ] || sleep {pause:g}; : >$ran/$0; exec "$@"'
+_AGAIN = "ran=/run/outlast/ran; mkdir -p $ran; [ ! -e $ran/{name} ] || sleep {pause:g}; : >$ran/{name}"
 """A second start within one boot leaves the port closed for a while (spec.timing.Timing.restart_pause)."""
 
 
 def _uwsgi_keys(plan: Plan, member: Member, app: Wsgi) -> Mapping[str, Scalar]:
+    pause = plan.timing.restart_pause
     return {
-        "plugin": "python3",
-        "home": HOME,
+        # Before anything is opened.
+        "exec-asap": _AGAIN.format(name=app.name, pause=pause) if pause else None,
         "module": f"{CHECKED}:application",
         "http-socket": f"{plan.address(member.node)}:{app.port}",
-        "procname-prefix-spaced": app.name,
         "master": True,
         "processes": plan.option(member.service, "processes"),
         "threads": plan.option(member.service, "threads"),

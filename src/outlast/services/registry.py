@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from outlast.services.contract import Service
+from outlast.services.forkserver.service import SERVICE as FORKSERVER
 from outlast.services.galera.service import SERVICE as GALERA
 from outlast.services.glance.service import SERVICE as GLANCE
 from outlast.services.haproxy.service import SERVICE as HAPROXY
@@ -33,6 +34,7 @@ SERVICES: Mapping[str, Service] = {
         MEMCACHED,
         OVN,
         OPENVSWITCH,
+        FORKSERVER,
         KEYSTONE,
         GLANCE,
         SWIFT,

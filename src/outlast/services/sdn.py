@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from outlast.plan.plan import Plan
+from outlast.services.oslo import PYTHON_CODE
+from outlast.spec.file import File, Template
 
 PHYSICAL_NETWORK = "physnet1"
 """Neutron's word for the external network, mapped to a bridge on every gateway."""
@@ -17,3 +19,16 @@ def remotes(plan: Plan, database: str) -> str:
 def probe_ms(plan: Plan) -> int:
     """Milliseconds of silence after which a connection to a database is questioned."""
     return round(float(plan.option("ovn", "probe_interval") or 0) * 1000)
+
+
+def ring_file(plan: Plan) -> File:
+    """The module that sets the times of the hash ring; who loads Neutron's OVN driver loads it before."""
+    template = Template("neutron", "neutron_ring.py.j2", ring_times(plan))
+    return File(f"{PYTHON_CODE}/outlast_neutron_ring.py", template)
+
+
+def ring_times(plan: Plan) -> dict[str, object]:
+    """Times of the hash ring, in seconds. A worker is remembered as alive for `dead` and, in a cache, `cache` more."""
+    dead = int(plan.option("neutron", "dead_worker") or 0)
+    touch = max(1, dead // 4)
+    return {"touch": touch, "dead": dead, "cache": 2 * touch, "remember": 3 * dead}

@@ -30,6 +30,8 @@ class Program:
     `nice`: its share of a busy processor. Databases, message bus and balancers go before APIs, Keystone before the
     others: under overload, and at a boot when everything starts at once, what all wait for is ready first.
     `deaf_start`: a stop signal is lost on it until it serves, so that it is killed if it must be stopped before.
+    `fork`: the project whose loaded libraries it starts with, where the node's fork servers have them (decision 0026).
+    Only for a Python script (argv[0]) of root's.
     `leave`: of one behind the balancers, where the timing profile has it.
     `respawn`: supervisord restarts it by itself; False where only the agent may decide to (Galera).
     """
@@ -46,6 +48,7 @@ class Program:
     nice: int = 0
     deaf_start: bool = False
     leave: Leave | None = None
+    fork: str = ""
 
 
 @dataclass(frozen=True)

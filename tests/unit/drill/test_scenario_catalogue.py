@@ -29,8 +29,8 @@ DRILLS_PAGE = Path(__file__).parents[3] / "docs/drills.md"
 # Programs of examples/lab.yaml: on its controllers, and on its compute nodes.
 CONTROLLERS = """
 haproxy haproxy-guard keepalived keepalived-guard zookeeper galera galera-responder rabbitmq memcached ovn-nb ovn-sb
-ovn-northd ovsdb ovs-vswitchd ovn-controller keystone swift-storage swift-rsync swift-upkeep swift-proxy glance
-placement neutron-api neutron-ovn-maintenance nova-api nova-metadata nova-scheduler nova-conductor outlast-agent
+ovn-northd ovsdb ovs-vswitchd ovn-controller forkserver keystone swift-storage swift-rsync swift-upkeep swift-proxy
+glance placement neutron-api neutron-ovn-maintenance nova-api nova-metadata nova-scheduler nova-conductor outlast-agent
 """
 COMPUTES = """
 ovsdb-compute ovs-vswitchd-compute ovn-controller-compute neutron-ovn-agent libvirtd nova-compute outlast-agent-compute

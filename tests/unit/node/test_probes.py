@@ -242,6 +242,26 @@ def test_process(states: dict[str, str], good: bool, words: str) -> None:
     assert (answer.good, answer.sentence) == (good, words)
 
 
+@pytest.mark.parametrize(
+    ("state", "age", "there", "good"),
+    [
+        ("RUNNING", 3, False, False),
+        ("RUNNING", 3, True, True),
+        ("RUNNING", 40, False, True),  # not for ever
+        ("RUNNING", -9, False, True),  # the clock was set back
+        ("STOPPED", 3, False, True),
+        ("ABSENT", 3, False, True),
+    ],
+)
+def test_only_loading_is_waited_for(tmp_path: Path, state: str, age: float, there: bool, good: bool) -> None:
+    if there:
+        (tmp_path / "nova").touch()
+    program = ProgramState("forkserver", state, 7, time.time() - age)
+    programs = {} if state == "ABSENT" else {"forkserver": program}
+    probe = Probe("loaded", path=str(tmp_path / "nova"), program="forkserver", timeout=30)
+    assert asyncio.run(ask(probe, programs)).good is good
+
+
 @pytest.mark.parametrize("kind", ["sql", "amqp"])
 @pytest.mark.parametrize(("talk", "limit"), [(closes, 3.0), (says(b"not this protocol at all, sorry\r\n" * 9), 3.0)])
 def test_logins_fail_in_words(kind: str, talk: Talk, limit: float) -> None:

@@ -80,7 +80,7 @@ def test_apis_are_known_by_their_words(lab_trees: Mapping[str, NodeTree], progra
 
 
 def test_every_kind_can_be_asked_and_is_told_of() -> None:
-    assert set(WORDS) - {"process", "pulse"} == set(probes._KINDS) - {"sql"}
+    assert set(WORDS) - {"process", "pulse", "loaded"} == set(probes._KINDS) - {"sql"}
 
 
 def test_the_page_is_not_stale(lab_trees: Mapping[str, NodeTree]) -> None:

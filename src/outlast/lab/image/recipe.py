@@ -67,8 +67,6 @@ SERVICE_PACKAGES: tuple[str, ...] = (
     "qemu-system-x86",
     "qemu-utils",
     "rabbitmq-server",
-    "uwsgi-core",
-    "uwsgi-plugin-python3",
     "zookeeper",
 )
 
@@ -104,7 +102,8 @@ def digest(recipe: Recipe, scripts: Mapping[str, str] | None = None) -> str:
 
 def build_scripts() -> dict[str, str]:
     """The scripts that run inside the image or on a host, and the build tools' lock, by name."""
-    files = [*(f for f in SCRIPTS.iterdir() if f.is_file()), LOCKS / "build.txt", HERE / "knowledge.py"]
+    files = [*(f for f in SCRIPTS.iterdir() if f.is_file()), LOCKS / "build.txt"]
+    files += [HERE / "knowledge.py", HERE / "forks.py"]
     return {file.name: file.read_text(encoding="utf-8") for file in sorted(files)}
 
 

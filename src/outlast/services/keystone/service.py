@@ -63,12 +63,13 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             *_keys(CREDENTIAL, "credential"),
             File(f"{oslo.PYTHON_CODE}/outlast_keystone_api.py", Template("keystone", "keystone_api.py.j2", {})),
             oslo.VALIDATORS,
+            oslo.KEYSTONE_LAZY,
             *wsgi_files,
         ),
         directories=(Directory(FERNET, 0o700), Directory(CREDENTIAL, 0o700)),
         programs=(program,),
         setup=(_catalogue(plan),),
-        needs=(oslo.needs(plan, "keystone"),),
+        needs=(oslo.needs(plan, "keystone"), *oslo.loaded(plan, member)),
         probes=(oslo.api(plan, member, "keystone", path="/v3", says=SAYS, program="keystone"),),
     )
 

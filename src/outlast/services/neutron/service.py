@@ -11,7 +11,7 @@ from dataclasses import replace
 from outlast.plan.plan import Member, Plan
 from outlast.services import oslo
 from outlast.services.contract import Service
-from outlast.services.sdn import PHYSICAL_NETWORK, remotes
+from outlast.services.sdn import PHYSICAL_NETWORK, remotes, ring_file, ring_times
 from outlast.spec.file import Directory, File, Ini, Template
 from outlast.spec.probe import Probe
 from outlast.spec.program import Program
@@ -27,7 +27,7 @@ SPEC = ServiceSpec(
     kind="stateless",
     mode="active-active",
     roles=("service",),
-    packages=("uwsgi-core", "uwsgi-plugin-python3", "openvswitch-common"),
+    packages=("openvswitch-common",),
     ports=(Port("api", PORT),),
     frontends=(Frontend("neutron", "api", ("external", "internal"), check_says=SAYS),),
     databases=("neutron",),
@@ -80,7 +80,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         nice=oslo.NEUTRON_NICE,
     )
     uwsgi, api = oslo.uwsgi(plan, member, wsgi)
-    maintenance = (f"{oslo.HOME}/bin/neutron-ovn-maintenance-worker", "--config-file", CONFIG, "--config-file", ML2)
+    wrapper = Template("neutron", "neutron_api.py.j2", ring_times(plan))
     return MemberSpec(
         service=SPEC.name,
         node=member.node,
@@ -88,14 +88,15 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         files=(
             File(CONFIG, _config(plan, member), mode=0o600),
             File(ML2, _ml2(plan), mode=0o644),
-            File(f"{oslo.PYTHON_CODE}/outlast_neutron_api.py", Template("neutron", "neutron_api.py.j2", _ring(plan))),
+            File(f"{oslo.PYTHON_CODE}/outlast_neutron_api.py", wrapper),
+            ring_file(plan),
             *uwsgi,
         ),
         programs=(
             replace(api, priority=52),
-            Program("neutron-ovn-maintenance", maintenance, env=oslo.ENV, priority=60, nice=12),
+            _maintenance(plan, member),
         ),
-        needs=(oslo.needs(plan, "neutron"), oslo.keystone(plan), _ovn(plan)),
+        needs=(oslo.needs(plan, "neutron"), oslo.keystone(plan), _ovn(plan), *oslo.loaded(plan, member)),
         probes=(
             oslo.api(plan, member, "api", says=SAYS, program="neutron-api", timeout=1.5),
             # It has no port and takes no messages; its thread for OVN's databases wakes twice a second.
@@ -104,17 +105,16 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
     )
 
 
+def _maintenance(plan: Plan, member: Member) -> Program:
+    name, script = "neutron-ovn-maintenance", f"{oslo.HOME}/bin/neutron-ovn-maintenance-worker"
+    argv = (script, "--config-file", CONFIG, "--config-file", ML2)
+    return Program(name, argv, env=oslo.named(name), priority=60, nice=12, fork=oslo.forked(plan, member))
+
+
 def _ovn(plan: Plan) -> Probe:
     """Whether the NB cluster has a leader and its first row (by northd). ovsdb-client takes one remote only."""
     argv = ("ovn-nbctl", "--timeout=3", f"--db={remotes(plan, 'nb')}", "get", "NB_Global", ".", "nb_cfg")
     return Probe("command", argv=argv, interval=2.0, timeout=4.0)
-
-
-def _ring(plan: Plan) -> dict[str, object]:
-    """Times of the hash ring, in seconds. A worker is remembered as alive for `dead` and, in a cache, `cache` more."""
-    dead = int(plan.option("neutron", "dead_worker") or 0)
-    touch = max(1, dead // 4)
-    return {"touch": touch, "dead": dead, "cache": 2 * touch, "remember": 3 * dead}
 
 
 def _config(plan: Plan, member: Member) -> Ini:

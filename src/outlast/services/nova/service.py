@@ -25,7 +25,7 @@ SPEC = ServiceSpec(
     kind="stateless",
     mode="active-active",
     roles=("service",),
-    packages=("uwsgi-core", "uwsgi-plugin-python3", "mariadb-client"),
+    packages=("mariadb-client",),
     ports=(Port("api", API), Port("metadata", METADATA)),
     frontends=(
         Frontend("nova", "api", ("external", "internal"), check_says=SAYS),
@@ -75,10 +75,10 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         programs=(
             replace(api, priority=52),
             replace(metadata, priority=53),
-            _program("nova-scheduler", 60),
-            _program("nova-conductor", 60),
+            _program(plan, member, "nova-scheduler"),
+            _program(plan, member, "nova-conductor"),
         ),
-        needs=(*_needs(plan), oslo.keystone(plan)),
+        needs=(*_needs(plan), oslo.keystone(plan), *oslo.loaded(plan, member)),
         probes=(
             oslo.api(plan, member, "api", says=SAYS, program="nova-api", timeout=1.5),
             oslo.api(plan, member, "metadata", says=METADATA_SAYS, program="nova-metadata"),
@@ -88,9 +88,10 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
     )
 
 
-def _program(name: str, priority: int) -> Program:
+def _program(plan: Plan, member: Member, name: str) -> Program:
     argv = (f"{oslo.HOME}/bin/{name}", "--config-file", CONFIG)
-    return Program(name, argv, env=oslo.ENV, priority=priority, nice=oslo.API_NICE)
+    fork = oslo.forked(plan, member)
+    return Program(name, argv, env=oslo.named(name), priority=60, nice=oslo.API_NICE, fork=fork)
 
 
 def _needs(plan: Plan) -> tuple[Probe, ...]:

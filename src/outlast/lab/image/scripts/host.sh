@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes a real host into a node: the same packages, environments, schema and seed as the lab's image, and one unit.
-# Usage: host.sh FOLDER RECIPE LOCK_STAMP PACKAGE…   FOLDER holds scripts/, locks/ and knowledge.py. Safe to repeat.
+# Usage: host.sh FOLDER RECIPE LOCK_STAMP PACKAGE…   FOLDER holds scripts/, locks/, knowledge.py, forks.py. Safe to repeat.
 #
 # The distribution's own units are stopped and masked: on a node the agent alone starts and stops what it owns.
 set -eu
@@ -11,7 +11,7 @@ shift 3
 prepared=/var/lib/outlast/prepared
 [ "$(cat $prepared 2>/dev/null)" != "$recipe" ] || exit 0
 units="haproxy keepalived mariadb memcached rabbitmq-server epmd zookeeper openvswitch-switch ovsdb-server ovs-vswitchd
-    ovn-central ovn-host ovn-controller ovn-northd ovn-ovsdb-server-nb ovn-ovsdb-server-sb libvirtd virtlogd uwsgi frr"
+    ovn-central ovn-host ovn-controller ovn-northd ovn-ovsdb-server-nb ovn-ovsdb-server-sb libvirtd virtlogd frr"
 for unit in $units; do systemctl mask --quiet "$unit" 2>/dev/null || true; done
 mkdir -p /usr/share/man/man1
 export DEBIAN_FRONTEND=noninteractive

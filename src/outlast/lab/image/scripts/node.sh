@@ -18,6 +18,12 @@ PYTHONPATH=/var/lib/outlast/code exec /opt/outlast/bin/python -m outlast.node "$
 EOF
 chmod 0755 /opt/outlast/bin/outlast-node
 
+# Forks programs from processes with loaded libraries. See its own words.
+for place in /opt/outlast/lib/python3*/site-packages; do
+    install -m 0644 "$(dirname "$0")/../forks.py" "$place/outlast_forks.py"
+    /opt/outlast/bin/python -m compileall -q --invalidation-mode unchecked-hash "$place/outlast_forks.py"
+done
+
 cat >/etc/outlast/supervisord.conf <<'EOF'
 ; The same on every node. Whoever boots the node creates on its fresh /run:
 ;   /run/outlast (0755 root) before supervisord starts. Each program's own directory under /run is its start's business.
@@ -41,6 +47,9 @@ chmod=0700
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[rpcinterface:outlast_forks]
+supervisor.rpcinterface_factory=outlast_forks:make
 
 [supervisorctl]
 serverurl=unix:///run/outlast/supervisor.sock

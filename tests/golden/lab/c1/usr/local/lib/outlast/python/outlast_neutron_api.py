@@ -2,8 +2,8 @@
 
 Every API worker sees every event of the OVN databases and handles those that the hash ring gives it. Neutron believes in
 a dead worker for two minutes (and caches that belief for another one); what its events meant is lost: a port that came
-up meanwhile never gets active, and Nova gives up on its server. So here (1) the ring's times are seconds, and (2) each
-worker remembers the events of the others for a while, and handles those of a worker that has left the ring.
+up meanwhile never gets active, and Nova gives up on its server. So here (1) the ring's times are seconds
+(outlast_neutron_ring), and (2) each worker remembers the events of the others for a while, and handles those of a worker that has left the ring.
 An event may so be handled twice, never not at all; all handlers set states and can be repeated.
 
 The rules of who may do what are loaded by the first request that asks, while requests in other threads see an enforcer
@@ -16,16 +16,10 @@ import threading
 import time
 import weakref
 
-from neutron.common.ovn import constants
-
-# Before anything else is imported: the periodic task takes its interval when its class is made.
-constants.HASH_RING_TOUCH_INTERVAL = 2
-constants.HASH_RING_NODES_TIMEOUT = 8
-constants.HASH_RING_CACHE_TIMEOUT = 4
-
-from neutron.common.ovn import exceptions, hash_ring_manager  # noqa: E402
-from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import ovsdb_monitor  # noqa: E402
-from ovsdbapp.backend.ovs_idl import idlutils  # noqa: E402
+import outlast_neutron_ring  # noqa: F401
+from neutron.common.ovn import exceptions, hash_ring_manager
+from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import ovsdb_monitor
+from ovsdbapp.backend.ovs_idl import idlutils
 
 LOG = logging.getLogger("neutron.outlast")
 REMEMBER = 24  # seconds; longer than a dead worker stays in anybody's ring
