@@ -211,7 +211,8 @@ def test_a_stopped_part_is_noticed_and_all_begin_anew(node: Node) -> None:
     children = Path(f"/proc/{before}/task/{before}/children").read_text().split()
     assert len(children) == 1
     os.kill(int(children[0]), signal.SIGSTOP)
-    node.status()
+    # Asked as the agent does, again and again: a stop takes effect a moment after the signal.
+    until(lambda: node.status() != "HTTP/1.0 200 OK" or node.pid("forkserver") != before)
     until(lambda: node.pid("forkserver") not in (0, before))
     until(lambda: node.status() == "HTTP/1.0 200 OK")
     node.supervisor.start("forked")
