@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import json
 
 from outlast.node.answers import Bad
 from outlast.spec.probe import Probe
@@ -31,6 +33,26 @@ def sql(probe: Probe) -> str:
     except pymysql.MySQLError as error:
         raise Bad(str(error)[:160]) from error
     return "SELECT 1 answered"
+
+
+def token(probe: Probe) -> str:
+    """Logs in to Keystone, for the project of all services."""
+    domain = {"domain": {"name": "Default"}}
+    user = {"name": probe.user, "password": probe.secret, **domain}
+    scope = {"project": {"name": "service", **domain}}
+    asked = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
+    headers = {"Content-Type": "application/json", "User-Agent": "outlast-agent", "Connection": "close"}
+    connection = http.client.HTTPConnection(probe.address, probe.port, timeout=probe.timeout)
+    try:
+        connection.request("POST", "/v3/auth/tokens", json.dumps(asked), headers)
+        status = connection.getresponse().status
+    except http.client.HTTPException as error:
+        raise Bad(repr(error)[:160]) from error
+    finally:
+        connection.close()
+    if status != 201:
+        raise Bad(f"{probe.user} is not let in: status {status}")
+    return f"{probe.user} has a token"
 
 
 def wsrep(probe: Probe) -> str:

@@ -51,10 +51,11 @@ def changes(desired: Mapping[str, Any], known: Known) -> tuple[Change, ...]:
     found: list[Change] = []
     if "service" not in known.projects:
         found.append(Change("project", "service", {}))
-    for user in desired["users"]:
-        found.extend(_user_changes(user, known))
     for service in desired["services"]:
         found.extend(_service_changes(service, known))
+    # Users last: a service that can log in gets all of the catalogue, and keeps what it got for as long as it runs.
+    for user in desired["users"]:
+        found.extend(_user_changes(user, known))
     return tuple(found)
 
 

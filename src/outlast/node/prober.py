@@ -17,6 +17,9 @@ COMING = 0.8
 """The same while nothing good was heard yet. While a node comes up, thirty questions are open at a time: asked every
 0.4 s they took a tenth of what the node had."""
 
+DEAR = frozenset({"token"})
+"""Kinds whose question costs the one who is asked more than the haste is worth: asked at their own interval, always."""
+
 PATIENCE = 2
 """Bad answers in a row that turn a well member into a failed one."""
 
@@ -120,6 +123,6 @@ def _due(record: Record, probe: Probe) -> float:
         return record.unsure.at + probe.interval
     if record.answer is None:
         return 0.0
-    if record.answer.good:
+    if record.answer.good or probe.kind in DEAR:
         return record.answer.at + probe.interval
     return record.answer.at + min(EAGER if record.ever_good else COMING, probe.interval)

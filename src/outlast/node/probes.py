@@ -95,6 +95,7 @@ _KINDS: Mapping[str, Callable[[Probe], Awaitable[str]]] = {
     "unixctl": ask_daemon.unixctl,
     "libvirt": ask_daemon.libvirt,
     "sql": _blocking(ask_login.sql),
+    "token": _blocking(ask_login.token),
     "wsrep": _blocking(ask_login.wsrep),
     "amqp": _blocking(ask_login.amqp_login),
     "rpc": rpc.ping,

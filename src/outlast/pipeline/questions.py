@@ -12,6 +12,7 @@ WORDS = {
     "tcp": "the greeting of its port",
     "wsrep": "its cluster status, by its unix socket",
     "amqp": "a login",
+    "token": "a token",
     "zookeeper": "`srvr`",
     "memcached": "`version`",
     "ovsdb": "whether its database {contains} has a majority",

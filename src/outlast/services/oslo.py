@@ -96,10 +96,15 @@ def needs(plan: Plan, service: str, db: str = "") -> Probe:
     return Probe("sql", host, port, path=db or service, user=service, secret=secret, interval=4.0, timeout=3.0)
 
 
-def keystone(plan: Plan) -> Probe:
-    """Whether Keystone answers by the VIP: without it nothing else serves, and a start before it only takes its CPU."""
+def keystone(plan: Plan, user: str) -> Probe:
+    """Whether Keystone, by the VIP, lets the service in: a start before that only takes its processor.
+
+    Its user is written when the catalogue is complete. Nova's scheduler asks for the catalogue once, when it starts,
+    and would call Placement disabled for as long as it runs where that was not in it yet.
+    """
     address, port = plan.vip("keystone")
-    return Probe("http", address=address, port=port, path="/v3", statuses=(200,), interval=3.0, timeout=2.0)
+    secret = str(SecretRef(f"user/{user}"))
+    return Probe("token", address, port, path="", user=user, secret=secret, interval=2.0, timeout=5.0)
 
 
 def broker(plan: Plan) -> Probe:

@@ -24,6 +24,8 @@ class Probe:
     tcp       connect                                                        accepted, and greeted with `contains`
     wsrep     the Galera member itself, by its unix socket                   wsrep_ready ON, Synced or Donor, Primary
     sql       SELECT 1 at address:port as `user` with `secret`, in `path`    a row
+    token     Keystone at address:port for a token of       a token
+              `user` with `secret`, in the project "service"
     amqp      AMQP 0-9-1 login as `user`/`secret` (address: any of a list)   connection opened
     zookeeper "srvr" at address:port                                         mode leader, follower or standalone
     memcached "version"                                                      VERSION …

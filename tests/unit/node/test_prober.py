@@ -181,6 +181,18 @@ def test_questions_come_at_their_interval_and_sooner_when_it_is_bad(world: World
     asyncio.run(go())
 
 
+def test_who_pays_for_the_answer_is_not_asked_sooner(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def go() -> None:
+        monkeypatch.setitem(globals(), "PROBE", Probe("token", "10.0.0.1", 1, interval=2.0))
+        await world.cycle(False)
+        await world.cycle(False, 1.9)
+        assert world.asked == 1
+        await world.cycle(False, 0.2)
+        assert world.asked == 2
+
+    asyncio.run(go())
+
+
 def test_a_cycle_waits_for_no_answer_and_asks_once_at_a_time(world: World) -> None:
     async def go() -> None:
         world.hold = asyncio.Event()

@@ -262,6 +262,28 @@ def test_only_loading_is_waited_for(tmp_path: Path, state: str, age: float, ther
     assert asyncio.run(ask(probe, programs)).good is good
 
 
+@pytest.mark.parametrize(("status", "good"), [("201 Created", True), ("401 Unauthorized", False), ("503 No", False)])
+def test_token(status: str, good: bool) -> None:
+    told: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        told.append(await reader.readuntil(b"}}}}}"))
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode())
+
+    answer = probed(talk, "token", user="nova", secret="s3cret")
+    assert answer.good is good
+    assert "nova" in answer.sentence and "s3cret" not in answer.sentence
+    head, _, body = told[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /v3/auth/tokens ")
+    asked = json.loads(body)["auth"]
+    assert asked["identity"]["password"]["user"] == {
+        "name": "nova",
+        "password": "s3cret",
+        "domain": {"name": "Default"},
+    }
+    assert asked["scope"]["project"]["name"] == "service"
+
+
 @pytest.mark.parametrize("kind", ["sql", "amqp"])
 @pytest.mark.parametrize(("talk", "limit"), [(closes, 3.0), (says(b"not this protocol at all, sorry\r\n" * 9), 3.0)])
 def test_logins_fail_in_words(kind: str, talk: Talk, limit: float) -> None:

@@ -62,7 +62,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         ),
         directories=(oslo.LOCKS, *(Directory(path, 0o750) for path in DIRECTORIES)),
         programs=(program,),
-        needs=(oslo.needs(plan, "glance"), oslo.keystone(plan), *oslo.loaded(plan, member)),
+        needs=(oslo.needs(plan, "glance"), oslo.keystone(plan, "glance"), *oslo.loaded(plan, member)),
         probes=(oslo.api(plan, member, "glance", statuses=(300,), says=SAYS, program="glance"),),
     )
 

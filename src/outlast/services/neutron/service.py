@@ -96,7 +96,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             replace(api, priority=52),
             _maintenance(plan, member),
         ),
-        needs=(oslo.needs(plan, "neutron"), oslo.keystone(plan), _ovn(plan), *oslo.loaded(plan, member)),
+        needs=(oslo.needs(plan, "neutron"), oslo.keystone(plan, "neutron"), _ovn(plan), *oslo.loaded(plan, member)),
         probes=(
             oslo.api(plan, member, "api", says=SAYS, program="neutron-api", timeout=1.5),
             # It has no port and takes no messages; its thread for OVN's databases wakes twice a second.

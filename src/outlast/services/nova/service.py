@@ -78,7 +78,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             _program(plan, member, "nova-scheduler"),
             _program(plan, member, "nova-conductor"),
         ),
-        needs=(*_needs(plan), oslo.keystone(plan), *oslo.loaded(plan, member)),
+        needs=(*_needs(plan), oslo.keystone(plan, "nova"), *oslo.loaded(plan, member)),
         probes=(
             oslo.api(plan, member, "api", says=SAYS, program="nova-api", timeout=1.5),
             oslo.api(plan, member, "metadata", says=METADATA_SAYS, program="nova-metadata"),

@@ -43,7 +43,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         member.node,
         files=(File("/etc/placement/placement.conf", Ini(sections, oslo="placement"), mode=0o600), *wsgi_files),
         programs=(program,),
-        needs=(oslo.needs(plan, "placement"), oslo.keystone(plan), *oslo.loaded(plan, member)),
+        needs=(oslo.needs(plan, "placement"), oslo.keystone(plan, "placement"), *oslo.loaded(plan, member)),
         probes=(oslo.api(plan, member, "placement", says=SAYS, program="placement"),),
     )
 
