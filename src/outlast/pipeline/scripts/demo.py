@@ -73,7 +73,8 @@ def images(cloud: Cloud, name: str, guest: str) -> Resource:
     )
 
 
-def network(cloud: Cloud, order: Order) -> tuple[Resource, Resource]:
+def outer_network(cloud: Cloud, order: Order) -> tuple[Resource, Resource]:
+    """The provider's network, and a router with a foot in it."""
     name = order["name"]
     provider = cloud.network.find_network(f"{name}-external") or cloud.network.create_network(
         name=f"{name}-external",
@@ -91,16 +92,24 @@ def network(cloud: Cloud, order: Order) -> tuple[Resource, Resource]:
         is_dhcp_enabled=False,
         allocation_pools=[{"start": first, "end": last}],
     )
+    router = cloud.network.find_router(name) or cloud.network.create_router(
+        name=name, external_gateway_info={"network_id": provider.id}
+    )
+    return provider, router
+
+
+def inner_network(cloud: Cloud, name: str) -> tuple[Resource, Resource]:
+    """The servers' own network and its subnet."""
     inner = cloud.network.find_network(name) or cloud.network.create_network(name=name)
     subnet = cloud.network.find_subnet(name) or cloud.network.create_subnet(
         name=name, network_id=inner.id, ip_version=4, cidr="192.168.77.0/24", dns_nameservers=[]
     )
-    router = cloud.network.find_router(name)
-    if router is None:
-        router = cloud.network.create_router(name=name, external_gateway_info={"network_id": provider.id})
+    return inner, subnet
+
+
+def joined(cloud: Cloud, router: Resource, inner: Resource, subnet: Resource) -> None:
     if not list(cloud.network.ports(device_id=router.id, network_id=inner.id)):
         cloud.network.add_interface_to_router(router, subnet_id=subnet.id)
-    return provider, inner
 
 
 def security_group(cloud: Cloud, name: str) -> Resource:
@@ -176,24 +185,30 @@ def told(step: str, work: Callable[[], Any]) -> Any:
 
 
 def prepare(cloud: Cloud, order: Order) -> tuple[Resource, Resource, Resource, str]:
-    """Image, networks, and key with flavor do not need each other: image, flavor, port and floating address."""
+    """What does not need each other is made side by side: image, flavor, port and floating address."""
     name = order["name"]
 
-    def small_things() -> tuple[Resource, Resource]:
+    def small_things() -> Resource:
         mine = connect(order["auth"])
-        group = security_group(mine, name)
         keypair(mine, name)
-        return group, flavor(mine, name)
+        return flavor(mine, name)
 
-    with ThreadPoolExecutor(3) as pool:
+    def inside() -> tuple[Resource, Resource, Resource]:
+        mine = connect(order["auth"])
+        inner, subnet = inner_network(mine, name)
+        return inner, subnet, port(mine, order["server"], inner, group.result())
+
+    with ThreadPoolExecutor(4) as pool:
+        group = pool.submit(told, "security group", lambda: security_group(connect(order["auth"]), name))
+        within = pool.submit(told, "network and port", inside)
         disk = pool.submit(told, "image", lambda: images(connect(order["auth"]), name, order["guest"]))
-        small = pool.submit(told, "key, flavor and security group", small_things)
-        provider, inner = told("network and router", lambda: network(cloud, order))
-        group, size = small.result()
-        own = port(cloud, order["server"], inner, group)
+        size = pool.submit(told, "key and flavor", small_things)
+        provider, router = told("external network and router", lambda: outer_network(cloud, order))
+        inner, subnet, own = within.result()
+        joined(cloud, router, inner, subnet)
         address = floating(cloud, provider, own)
         tell("floating address", address=address)
-        return disk.result(), size, own, address
+        return disk.result(), size.result(), own, address
 
 
 def run(cloud: Cloud, order: Order) -> int:
