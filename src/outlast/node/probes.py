@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,9 @@ from outlast.node import ask_daemon, ask_login, ask_plain, pulse, rpc
 from outlast.node.answers import Answer, Bad, Unsure
 from outlast.spec.probe import Probe
 from outlast.spec.snapshot import ProgramState
+
+BOOTED = Path("/run/outlast/supervisord.pid")
+"""Written when supervisord starts."""
 
 LATE = 1.0
 """Seconds after a time-out. Who is woken later than that was kept from looking: perhaps the answer has been there."""
@@ -66,9 +70,16 @@ def _process(probe: Probe, programs: Mapping[str, ProgramState]) -> tuple[str, b
 
 
 def _loaded(probe: Probe, programs: Mapping[str, ProgramState]) -> tuple[str, bool]:
-    """Only loading is waited for, and not for ever: without a fork server programs start as well, only slower."""
-    state = programs.get(probe.program)
-    age = time.time() - state.started if state and state.state == "RUNNING" else probe.timeout
+    """Only loading is waited for, and not for ever: without a fork server programs start as well, only slower.
+
+    One that was never started counts as loading since supervisord came up: at a boot it is about to be.
+    """
+    state = programs.get(probe.program) or ProgramState(probe.program, "ABSENT")
+    begun = state.started if state.state == "RUNNING" else 0.0
+    if not state.started:
+        with contextlib.suppress(OSError):
+            begun = BOOTED.stat().st_mtime
+    age = time.time() - begun
     waits = 0 <= age < probe.timeout and not Path(probe.path).exists()
     return f"{probe.program}, which has loaded for {age:.0f} s" if waits else "nothing to wait for", not waits
 

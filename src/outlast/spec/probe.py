@@ -36,8 +36,8 @@ class Probe:
               broker (address: one of a list) as `user`/`secret`
     command   argv                                                           exit 0 (and `contains` in its output)
     process   `path` names a program                                         supervisord says RUNNING
-    loaded    supervisord and the file system: `path` is a fork       the socket, or no server that has run for less
-              server's socket, `program` who makes it                 than `timeout`
+    loaded    supervisord and the file system: `path` is a fork       the socket, or no server that has been loading
+              server's socket, `program` who makes it                 for less than `timeout`
     guard     what the guard of Keepalived last wrote into `path`            no network on which it hears no majority
     pulse     nothing. Weaker than a round trip, for programs that nobody    it ran within `timeout`, by the kernel's
               can ask: `path` main (its first process) or group (any)        count

@@ -249,15 +249,28 @@ def test_process(states: dict[str, str], good: bool, words: str) -> None:
         ("RUNNING", 3, True, True),
         ("RUNNING", 40, False, True),  # not for ever
         ("RUNNING", -9, False, True),  # the clock was set back
-        ("STOPPED", 3, False, True),
-        ("ABSENT", 3, False, True),
+        ("STOPPED", 3, False, True),  # by somebody, after it ran
+        ("FATAL", 3, False, True),
     ],
 )
 def test_only_loading_is_waited_for(tmp_path: Path, state: str, age: float, there: bool, good: bool) -> None:
     if there:
         (tmp_path / "nova").touch()
     program = ProgramState("forkserver", state, 7, time.time() - age)
-    programs = {} if state == "ABSENT" else {"forkserver": program}
+    probe = Probe("loaded", path=str(tmp_path / "nova"), program="forkserver", timeout=30)
+    assert asyncio.run(ask(probe, {"forkserver": program})).good is good
+
+
+@pytest.mark.parametrize(("age", "good"), [(3, False), (40, True)])
+@pytest.mark.parametrize("known", [True, False])
+def test_at_a_boot_the_loading_is_still_to_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: float, good: bool, known: bool
+) -> None:
+    booted = tmp_path / "supervisord.pid"
+    booted.touch()
+    os.utime(booted, (time.time() - age, time.time() - age))
+    monkeypatch.setattr(probes, "BOOTED", booted)
+    programs = {"forkserver": ProgramState("forkserver", "STOPPED")} if known else {}
     probe = Probe("loaded", path=str(tmp_path / "nova"), program="forkserver", timeout=30)
     assert asyncio.run(ask(probe, programs)).good is good
 

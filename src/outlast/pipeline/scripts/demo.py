@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -49,6 +49,11 @@ def connect(auth: dict[str, str]) -> Cloud:
     )
 
 
+def first(found: Iterable[Resource]) -> Resource | None:
+    """The only one of a name. The SDK's own `find` asks twice for it: by id, then by name."""
+    return next(iter(found), None)
+
+
 def image(cloud: Cloud, name: str, path: str, disk_format: str, **properties: object) -> Resource:
     for found in cloud.image.images(name=name):
         if found.status == "active":
@@ -76,23 +81,23 @@ def images(cloud: Cloud, name: str, guest: str) -> Resource:
 def outer_network(cloud: Cloud, order: Order) -> tuple[Resource, Resource]:
     """The provider's network, and a router with a foot in it."""
     name = order["name"]
-    provider = cloud.network.find_network(f"{name}-external") or cloud.network.create_network(
+    provider = first(cloud.network.networks(name=f"{name}-external")) or cloud.network.create_network(
         name=f"{name}-external",
         is_router_external=True,
         provider_network_type="flat",
         provider_physical_network="physnet1",
     )
-    first, last = order["pool"]
-    cloud.network.find_subnet(f"{name}-external") or cloud.network.create_subnet(
+    lowest, highest = order["pool"]
+    first(cloud.network.subnets(name=f"{name}-external")) or cloud.network.create_subnet(
         name=f"{name}-external",
         network_id=provider.id,
         ip_version=4,
         cidr=order["cidr"],
         gateway_ip=order["gateway"],
         is_dhcp_enabled=False,
-        allocation_pools=[{"start": first, "end": last}],
+        allocation_pools=[{"start": lowest, "end": highest}],
     )
-    router = cloud.network.find_router(name) or cloud.network.create_router(
+    router = first(cloud.network.routers(name=name)) or cloud.network.create_router(
         name=name, external_gateway_info={"network_id": provider.id}
     )
     return provider, router
@@ -100,8 +105,8 @@ def outer_network(cloud: Cloud, order: Order) -> tuple[Resource, Resource]:
 
 def inner_network(cloud: Cloud, name: str) -> tuple[Resource, Resource]:
     """The servers' own network and its subnet."""
-    inner = cloud.network.find_network(name) or cloud.network.create_network(name=name)
-    subnet = cloud.network.find_subnet(name) or cloud.network.create_subnet(
+    inner = first(cloud.network.networks(name=name)) or cloud.network.create_network(name=name)
+    subnet = first(cloud.network.subnets(name=name)) or cloud.network.create_subnet(
         name=name, network_id=inner.id, ip_version=4, cidr="192.168.77.0/24", dns_nameservers=[]
     )
     return inner, subnet
@@ -113,18 +118,16 @@ def joined(cloud: Cloud, router: Resource, inner: Resource, subnet: Resource) ->
 
 
 def security_group(cloud: Cloud, name: str) -> Resource:
-    group = cloud.network.find_security_group(name)
+    group = first(cloud.network.security_groups(name=name))
     if group is None:
         group = cloud.network.create_security_group(name=name)
-        for protocol, port in (("icmp", None), ("tcp", 80), ("tcp", 7)):
-            cloud.network.create_security_group_rule(
-                security_group_id=group.id,
-                direction="ingress",
-                ethertype="IPv4",
-                protocol=protocol,
-                port_range_min=port,
-                port_range_max=port,
+        rule = {"security_group_id": group.id, "direction": "ingress", "ethertype": "IPv4"}
+        ports = (("icmp", None), ("tcp", 80), ("tcp", 7))
+        list(
+            cloud.network.create_security_group_rules(
+                [rule | {"protocol": name, "port_range_min": port, "port_range_max": port} for name, port in ports]
             )
+        )
     return group
 
 
@@ -167,7 +170,7 @@ def answers_tcp(address: str, seconds: float) -> bool:
 
 def port(cloud: Cloud, name: str, inner: Resource, group: Resource) -> Resource:
     """The server's port, made before the server: so its floating address is there when it boots."""
-    return cloud.network.find_port(name) or cloud.network.create_port(
+    return first(cloud.network.ports(name=name)) or cloud.network.create_port(
         name=name, network_id=inner.id, security_group_ids=[group.id]
     )
 
@@ -215,8 +218,10 @@ def run(cloud: Cloud, order: Order) -> int:
     cloud.authorize()
     tell("token")
     disk, size, own, address = prepare(cloud, order)
-    server = cloud.compute.find_server(order["server"]) or cloud.compute.create_server(
-        name=order["server"],
+    name = order["server"]
+    there = [server for server in cloud.compute.servers(details=False, name=f"^{name}$") if server.name == name]
+    server = first(there) or cloud.compute.create_server(
+        name=name,
         image_id=disk.id,
         flavor_id=size.id,
         networks=[{"port": own.id}],
