@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 
+from outlast.lab.image import forks
 from outlast.pipeline.target import Target
 from outlast.plan.plan import Plan
 from outlast.render.tree import NodeTree
 from outlast.services.forkserver.modules import PROJECTS, READ
 from outlast.services.forkserver.service import CONFIG, describe, usable
-from outlast.services.oslo import PROCESS_NAME
+from outlast.services.oslo import FORKS, PROCESS_NAME
 from outlast.spec.file import Ini, Scalar, Text
 from outlast.spec.program import Program
 
@@ -68,6 +69,10 @@ def test_an_override_of_such_an_option_leaves_the_project_out(
     assert usable(plan, "neutron")
     assert ("nova" in projects(plan)) is good
     assert "neutron" in projects(plan)
+
+
+def test_the_plugin_in_the_image_and_the_code_mean_the_same_folder() -> None:
+    assert forks.FOLDER == FORKS
 
 
 def test_a_whole_section_counts(lab: Target) -> None:
