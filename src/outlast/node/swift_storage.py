@@ -11,6 +11,8 @@ import os
 import sys
 from typing import Any
 
+from outlast.node.swift_durable import make_durable
+
 SERVERS = ("account", "container", "object")
 
 
@@ -32,7 +34,7 @@ def serve(path: str, name: str) -> Any:
 
 
 def main() -> None:
-    from swift.common import utils
+    from swift.common import db, utils
 
     directory = sys.argv[1] if len(sys.argv) > 1 else "/etc/swift"
     # Before anything else loads a socket: the three servers take turns at every wait.
@@ -41,6 +43,7 @@ def main() -> None:
     from eventlet import event
 
     eventlet.hubs.use_hub(utils.get_hub())
+    make_durable(db)
     ended = event.Event()
     for name in SERVERS:
         thread = serve(os.path.join(directory, f"{name}-server.conf"), f"{name}-server")

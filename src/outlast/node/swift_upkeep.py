@@ -15,6 +15,8 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
+from outlast.node.swift_durable import make_durable
+
 HOUR = 3600.0
 
 
@@ -67,7 +69,7 @@ def run(duty: Duty, daemon: Any) -> None:
 
 
 def main() -> None:
-    from swift.common import utils
+    from swift.common import db, utils
 
     pause = float(sys.argv[1])
     directory = sys.argv[2] if len(sys.argv) > 2 else "/etc/swift"
@@ -76,6 +78,7 @@ def main() -> None:
 
     eventlet.hubs.use_hub(utils.get_hub())
     utils.disable_fallocate()
+    make_durable(db)
     daemons = {duty.section: load(duty, directory) for duty in DUTIES}
     last = {duty.section: time.monotonic() for duty in DUTIES}
     while True:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import openstack
@@ -169,7 +169,7 @@ def answers_tcp(address: str, seconds: float) -> bool:
 
 
 def port(cloud: Cloud, name: str, inner: Resource, group: Resource) -> Resource:
-    """The server's port, made before the server: so its floating address is there when it boots."""
+    """The server's port, made before the server: so its floating address can be made while the server is."""
     return first(cloud.network.ports(name=name)) or cloud.network.create_port(
         name=name, network_id=inner.id, security_group_ids=[group.id]
     )
@@ -187,8 +187,23 @@ def told(step: str, work: Callable[[], Any]) -> Any:
     return found
 
 
-def prepare(cloud: Cloud, order: Order) -> tuple[Resource, Resource, Resource, str]:
-    """What does not need each other is made side by side: image, flavor, port and floating address."""
+def outside(order: Order, within: "Future[tuple[Resource, Resource, Resource]]") -> str:
+    """The way in from outside: the provider's network, the router, and the floating address of the server's port."""
+    cloud = connect(order["auth"])
+    provider, router = told("external network and router", lambda: outer_network(cloud, order))
+    inner, subnet, own = within.result()
+    joined(cloud, router, inner, subnet)
+    address = floating(cloud, provider, own)
+    tell("floating address", address=address)
+    return address
+
+
+def started(cloud: Cloud, order: Order) -> tuple[Resource, dict[str, str], str]:
+    """The server, the ids of what it was made of, and its floating address, as soon as it is there.
+
+    What does not need each other is made side by side. The server needs its port and not the way to it: a guest takes
+    longer to boot than the router to be joined.
+    """
     name = order["name"]
 
     def small_things() -> Resource:
@@ -201,32 +216,34 @@ def prepare(cloud: Cloud, order: Order) -> tuple[Resource, Resource, Resource, s
         inner, subnet = inner_network(mine, name)
         return inner, subnet, port(mine, order["server"], inner, group.result())
 
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(5) as pool:
         group = pool.submit(told, "security group", lambda: security_group(connect(order["auth"]), name))
         within = pool.submit(told, "network and port", inside)
         disk = pool.submit(told, "image", lambda: images(connect(order["auth"]), name, order["guest"]))
         size = pool.submit(told, "key and flavor", small_things)
-        provider, router = told("external network and router", lambda: outer_network(cloud, order))
-        inner, subnet, own = within.result()
-        joined(cloud, router, inner, subnet)
-        address = floating(cloud, provider, own)
-        tell("floating address", address=address)
-        return disk.result(), size.result(), own, address
+        address = pool.submit(outside, order, within)
+        _, _, own = within.result()
+        ids = {"image": disk.result().id, "flavor": size.result().id, "network": own.network_id}
+        server = server_of(cloud, order["server"]) or cloud.compute.create_server(
+            name=order["server"],
+            image_id=ids["image"],
+            flavor_id=ids["flavor"],
+            networks=[{"port": own.id}],
+            key_name=name,
+        )
+        return server, ids, address.result()
+
+
+def server_of(cloud: Cloud, name: str) -> Resource | None:
+    """Nova takes a name as a pattern."""
+    found = cloud.compute.servers(details=False, name=f"^{name}$")
+    return first(server for server in found if server.name == name)
 
 
 def run(cloud: Cloud, order: Order) -> int:
     cloud.authorize()
     tell("token")
-    disk, size, own, address = prepare(cloud, order)
-    name = order["server"]
-    there = [server for server in cloud.compute.servers(details=False, name=f"^{name}$") if server.name == name]
-    server = first(there) or cloud.compute.create_server(
-        name=name,
-        image_id=disk.id,
-        flavor_id=size.id,
-        networks=[{"port": own.id}],
-        key_name=order["name"],
-    )
+    server, ids, address = started(cloud, order)
     server = cloud.compute.wait_for_server(server, wait=order["seconds"], interval=0.3)
     tell("server active", host=server.compute_host)
     if not ping(address, order["seconds"]):
@@ -236,7 +253,6 @@ def run(cloud: Cloud, order: Order) -> int:
     if not answers_tcp(address, order["seconds"]):
         tell("failed", sentence=f"{address} does not answer TCP on port 80")
         return 1
-    ids = {"image": disk.id, "flavor": size.id, "network": own.network_id}
     tell("TCP answered", address=address, ids=ids)
     return 0
 
