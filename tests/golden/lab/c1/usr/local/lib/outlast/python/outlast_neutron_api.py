@@ -3,7 +3,8 @@
 Every API worker sees every event of the OVN databases and handles those that the hash ring gives it. Neutron believes in
 a dead worker for two minutes (and caches that belief for another one); what its events meant is lost: a port that came
 up meanwhile never gets active, and Nova gives up on its server. So here (1) the ring's times are seconds
-(outlast_neutron_ring), and (2) each worker remembers the events of the others for a while, and handles those of a worker that has left the ring.
+(outlast_neutron_ring), and (2) each worker remembers the events of the others for a while, and handles those of a worker
+that has left the ring.
 An event may so be handled twice, never not at all; all handlers set states and can be repeated.
 
 The rules of who may do what are loaded by the first request that asks, while requests in other threads see an enforcer
