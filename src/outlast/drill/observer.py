@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from outlast.drill.faults.facts import holders, running
@@ -17,6 +17,7 @@ from outlast.drill.faults.hands import Hands
 from outlast.errors import OutlastError
 from outlast.node.guard import departed
 from outlast.node.guard.admin import ask
+from outlast.observe.status import ClusterStatus, waiting, without
 from outlast.record.run import Mark, RunFolder, Sample
 from outlast.services.haproxy.service import ADMIN
 
@@ -40,8 +41,10 @@ class Health:
 class Observer:
     """A thread for each look."""
 
-    def __init__(self, hands: Hands, folder: RunFolder, look: Callable[[], tuple[str, str]]) -> None:
+    def __init__(self, hands: Hands, folder: RunFolder, look: Callable[[], ClusterStatus]) -> None:
         self._hands, self._folder, self._look = hands, folder, look
+        self._apart: frozenset[str] = frozenset()
+        self._seen: ClusterStatus | None = None
         self._end = threading.Event()
         self._threads = [
             threading.Thread(target=self._watch_holders, name="holders", daemon=True),
@@ -66,6 +69,14 @@ class Observer:
     def health(self) -> tuple[Health, ...]:
         with self._lock:
             return tuple(self._health)
+
+    def leave_out(self, nodes: Collection[str]) -> None:
+        """From now on, health is that of the other nodes: these are off for good."""
+        self._apart = frozenset(nodes)
+
+    def waiting(self, nodes: Collection[str]) -> str:
+        """Who says, by the last look, that it waits for exactly these nodes; "" where nobody does."""
+        return waiting(self._seen, nodes) if self._seen else ""
 
     def _watch_holders(self) -> None:
         last: Sample | None = None
@@ -113,10 +124,7 @@ class Observer:
 
     def _watch_health(self) -> None:
         while not self._end.is_set():
-            try:
-                code, sentence = self._look()
-            except (OutlastError, OSError) as error:
-                code, sentence = "unknown", str(error)
+            code, sentence = self._ask()
             health = Health(at=time.monotonic(), code=code, sentence=sentence)
             with self._lock:
                 changed = not self._health or self._health[-1].code != code or self._health[-1].sentence != sentence
@@ -124,6 +132,13 @@ class Observer:
             if changed:
                 self._folder.append("health.jsonl", [health])
             self._end.wait(STATUS_EVERY)
+
+    def _ask(self) -> tuple[str, str]:
+        try:
+            self._seen = seen = self._look()
+        except (OutlastError, OSError) as error:
+            return "unknown", str(error)
+        return without(seen, self._apart) if self._apart else (seen.code, seen.sentence)
 
 
 def well_since(health: tuple[Health, ...], after: float, steady: float, now: float) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from outlast.drill.repaired import Watch
 from outlast.drill.scenario import Fault, Scenario
 from outlast.drill.targets import resolve, resolve_options
 from outlast.errors import OutlastError, RolloutError
+from outlast.observe.status import ClusterStatus
 from outlast.record.run import Mark, RunFolder
 
 EFFECT_SECONDS = 10.0
@@ -33,7 +34,7 @@ POLL = 0.1
 
 @dataclass(frozen=True)
 class Bench:
-    """What a drill works with. look: the cluster's status now (code, sentence). works_again: makes something new and
+    """What a drill works with. look: the cluster's status now. works_again: makes something new and
     reaches it; raises where that fails. tell: one line for the operator. journal: folder of the undo journal.
     between: the stream between two servers; without it `missing` says why, where it could have been."""
 
@@ -41,7 +42,7 @@ class Bench:
     loads: Loads
     folder: RunFolder
     journal: Path
-    look: Callable[[], tuple[str, str]]
+    look: Callable[[], ClusterStatus]
     works_again: Callable[[], None]
     tell: Callable[[str], None]
     drain: float = 30.0
@@ -184,8 +185,15 @@ class Drill:
         effect = time.monotonic()
         self._sleep(self.scenario.hold)
         self._finish()
+        kept = [one for one in self.struck if one.fault.options.get("keep-off")]
+        off = {node for one in kept for node in one.nodes}
         if self.scenario.undo:
-            effect = self._undo([one for one in self.struck if not one.fault.options.get("keep-off")])
+            effect = self._undo([one for one in self.struck if one not in kept])
+        observer.leave_out(off)
+        if self.scenario.waits:
+            self._await_named(observer, off)
+            observer.leave_out(())
+            effect = self._undo(kept)
         redundant = self._await_well(observer, effect, self.scenario.recover)
         self._note_repair(watch)
         if redundant is None:
@@ -199,9 +207,27 @@ class Drill:
             )
         left = [one for one in self.struck if one.undone is None]
         if left and (redundant is None or self.scenario.undo):
+            observer.leave_out(())
             again = self._undo(left)
             if self._await_well(observer, again, LAST_RESORT_SECONDS) is None:
                 raise RolloutError("drill.not-healed", "the cluster is not well, though all faults are undone")
+
+    def _await_named(self, observer: Observer, off: Collection[str]) -> None:
+        """Until somebody has said for 3 s in a row that it waits for exactly these nodes; else the drill is broken."""
+        begun = named = time.monotonic()
+        missing = ", ".join(sorted(off))
+        while (now := time.monotonic()) < begun + self.scenario.recover:
+            sentence = observer.waiting(off)
+            named = named if sentence else now
+            if sentence and now - named > STEADY_SECONDS:
+                self.mark("waits", sentence)
+                self.bench.tell(f"it waits: {sentence}")
+                return
+            if well_since(observer.health, begun, STEADY_SECONDS, now) is not None:
+                self.mark("broken", f"the cluster went on without {missing}")
+                return
+            time.sleep(POLL)
+        self.mark("broken", f"nobody said that the cluster waits for {missing}")
 
     def _note_repair(self, watch: Watch) -> None:
         repaired = watch.stop()

@@ -33,8 +33,9 @@ class Scenario:
     all that the cluster can take. rate: requests per second over all workloads. warmup: load before the first fault;
     hold: from the last fault to the undo; recover: longest wait for full redundancy after it; after: load once it is
     there (L1 is judged on these requests). undo False: the product must repair it alone, nothing is undone unless it
-    fails to. budgets: figure -> limit. needs: what the cluster must have ("controllers", "computes").
-    text: the YAML that it came from.
+    fails to. waits True: nodes that are kept off know what nobody else may know; the cluster must wait for them and say
+    so, then their power returns. budgets: figure -> limit. needs: what the cluster must have ("controllers",
+    "computes"). text: the YAML that it came from.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Scenario:
     recover: float = 180.0
     after: float = 5.0
     undo: bool = True
+    waits: bool = False
     budgets: Mapping[str, float] = field(default_factory=dict)
     needs: Mapping[str, int] = field(default_factory=dict)
     text: str = ""

@@ -26,7 +26,7 @@ _NUMBERS: Mapping[str, tuple[float, float]] = {
     "after": (0, 600),
 }
 _LISTS = ("covers", "suites", "workloads")
-KEYS = ("drill", "title", "class", *_LISTS, "faults", *_NUMBERS, "undo", "budgets", "needs")
+KEYS = ("drill", "title", "class", *_LISTS, "faults", *_NUMBERS, "undo", "waits", "budgets", "needs")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,60}")
 _REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
 
@@ -114,6 +114,7 @@ def _scenario(data: Data, found: Refusals, text: str) -> Scenario | None:
         recover=numbers["recover"],
         after=numbers["after"],
         undo=a_yes_no(data.get("undo", True), ("undo",), found),
+        waits=_waits(data, found),
         budgets={key: float(value) for key, value in _figures(data, "budgets", BUDGETS, 1e9, found).items()},
         needs={key: int(value) for key, value in _figures(data, "needs", NEEDS, 999, found).items()},
         text=text,
@@ -167,6 +168,16 @@ def _faults(data: Mapping[str, Data], found: Refusals) -> tuple[Fault, ...]:
     return tuple(faults)
 
 
+def _waits(data: Mapping[str, Data], found: Refusals) -> bool:
+    wanted = a_yes_no(data.get("waits", False), ("waits",), found)
+    entries = data.get("faults")
+    kept = isinstance(entries, list) and any(isinstance(one, dict) and one.get("keep-off") for one in entries)
+    if wanted and not kept:
+        hint = "add keep-off: true to the fault whose nodes the cluster has to wait for"
+        found.add("drill.file.waits", "waits is true, but no node is kept off", hint, ("waits",))
+    return wanted
+
+
 def _figures(
     data: Mapping[str, Data], key: str, known: Mapping[str, str], most: float, found: Refusals
 ) -> Mapping[str, float]:
@@ -192,7 +203,7 @@ def write(scenario: Scenario) -> str:
     lines += [f"  - {_flow(_entry(fault))}" for fault in scenario.faults]
     lines += [
         f"{key}: {_flow(getattr(scenario, key))}"
-        for key in (*_NUMBERS, "undo", "budgets", "needs")
+        for key in (*_NUMBERS, "undo", "waits", "budgets", "needs")
         if getattr(scenario, key) != getattr(plain, key)
     ]
     return "\n".join(lines) + "\n"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from outlast.observe.answer import Answer, Unreachable
@@ -64,15 +65,30 @@ def status(plan: Plan, answers: Mapping[str, Answer]) -> ClusterStatus:
     paused = {
         name: answer.paused for name, answer in answers.items() if not isinstance(answer, Unreachable) and answer.paused
     }
-    code, sentence = _summary(plan, cells, holders)
+    code, sentence = _summary(cells, holders)
     if paused:
         code, sentence = "paused" if code == "ok" else code, f"{sentence}; repair is paused on {', '.join(paused)}"
     return ClusterStatus(code, sentence, nodes, cells, holders, paused)
 
 
-def _summary(
-    plan: Plan, cells: Mapping[str, Mapping[str, Cell]], holders: Mapping[str, tuple[str, ...]]
-) -> tuple[str, str]:
+def without(seen: ClusterStatus, apart: Collection[str]) -> tuple[str, str]:
+    """Code and sentence of a status as if these nodes had no members: what the others are by themselves."""
+    rows = {name: {node: cell for node, cell in row.items() if node not in apart} for name, row in seen.cells.items()}
+    return _summary(rows, seen.holders)
+
+
+def waiting(seen: ClusterStatus, missing: Collection[str]) -> str:
+    """What a member says that is not well and waits for exactly these nodes; "" where none says so."""
+    others = set(seen.nodes) - set(missing)
+    for name, row in seen.cells.items():
+        for node, cell in row.items():
+            named = set(re.findall(r"[\w-]+", cell.sentence))
+            if node in others and cell.health != "ok" and named >= set(missing) and not named & others:
+                return f"{name} on {node}: {cell.sentence}"
+    return ""
+
+
+def _summary(cells: Mapping[str, Mapping[str, Cell]], holders: Mapping[str, tuple[str, ...]]) -> tuple[str, str]:
     dead = [name for name, row in cells.items() if row and not any(cell.health == "ok" for cell in row.values())]
     if dead:
         return "down", f"no healthy member of {', '.join(dead)}"

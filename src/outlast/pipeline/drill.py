@@ -26,6 +26,7 @@ from outlast.drill.scenario import Scenario
 from outlast.drill.undo import Healed, heal
 from outlast.errors import InputError, MachineError, OutlastError
 from outlast.lab.topology import node_namespace
+from outlast.observe.status import ClusterStatus
 from outlast.pipeline import tenants
 from outlast.pipeline.client import client_node, credentials
 from outlast.pipeline.demo import demo
@@ -214,27 +215,27 @@ def between_servers(target: Target, hands: Hands) -> tuple[ConsoleStream | None,
         return None, f"no stream between servers was measured: {error.message}"
 
 
-def looker(target: Target) -> Callable[[], tuple[str, str]]:
-    """The cluster's status in two words. Nodes without power count: they are not well."""
+def looker(target: Target) -> Callable[[], ClusterStatus]:
+    """The cluster's status. Nodes without power count: they are not well."""
 
-    def ask() -> tuple[str, str]:
+    def ask() -> ClusterStatus:
         seen, _ = asyncio.run(look_at(target))
-        return seen.code, seen.sentence
+        return seen
 
     return ask
 
 
-def await_healthy(look: Callable[[], tuple[str, str]], tell: Callable[[str], None], seconds: float = 60.0) -> None:
+def await_healthy(look: Callable[[], ClusterStatus], tell: Callable[[str], None], seconds: float = 60.0) -> None:
     """A drill of a sick cluster proves nothing. Raises InputError drill.unhealthy."""
     end = time.monotonic() + seconds
-    code, sentence = look()
-    if code != "ok":
-        tell(f"waiting for health: {sentence}")
-    while code != "ok":
+    seen = look()
+    if seen.code != "ok":
+        tell(f"waiting for health: {seen.sentence}")
+    while seen.code != "ok":
         if time.monotonic() > end:
-            raise InputError("drill.unhealthy", f"the cluster is {code}: {sentence}; see: outlast status")
+            raise InputError("drill.unhealthy", f"the cluster is {seen.code}: {seen.sentence}; see: outlast status")
         time.sleep(0.5)
-        code, sentence = look()
+        seen = look()
 
 
 def fitting_workloads(target: Target) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 from outlast.drill.load import pooled
 from outlast.drill.observer import Health, well_since
 from outlast.drill.run import Bench, Drill
+from outlast.drill.scenario import Scenario
 from outlast.errors import RolloutError
+from outlast.observe.status import ClusterStatus
 from outlast.record.history import Packet
 from outlast.record.run import RunFolder
 
@@ -84,7 +87,7 @@ def drill_with(folder: RunFolder, **more: Any) -> Drill:
         loads=_Told([]),  # type: ignore[arg-type]
         folder=folder,
         journal=folder.path,
-        look=lambda: ("ok", ""),
+        look=lambda: ClusterStatus("ok", "", {}, {}, {}),
         works_again=lambda: None,
         tell=lambda sentence: None,
         **more,
@@ -128,3 +131,37 @@ def test_whether_something_new_works_is_marked_with_the_reason(tmp_path: Path, w
     drill.bench = replace(drill.bench, works_again=works_again)
     drill.try_it()
     assert [(mark.what, mark.detail) for mark in folder.marks()] == [("broken" if why else "works-again", why)]
+
+
+class _Seen:
+    """What an observer knows: who waits, and since when the others are well."""
+
+    def __init__(self, waits: str = "", well: bool = False) -> None:
+        self.said, self.well = waits, well
+
+    def waiting(self, nodes: object) -> str:
+        return self.said
+
+    @property
+    def health(self) -> tuple[Health, ...]:
+        return health((time.monotonic() + 0.01, "ok")) if self.well else ()
+
+
+@pytest.mark.parametrize(
+    ("seen", "mark"),
+    [
+        (_Seen("galera on c1: c3 must first report"), ("waits", "galera on c1: c3 must first report")),
+        (_Seen(), ("broken", "nobody said that the cluster waits for c3")),
+        (_Seen(well=True), ("broken", "the cluster went on without c3")),
+    ],
+)
+def test_a_cluster_that_must_wait_says_for_whom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: _Seen, mark: tuple[str, str]
+) -> None:
+    monkeypatch.setattr("outlast.drill.run.STEADY_SECONDS", -0.1)
+    monkeypatch.setattr("outlast.drill.run.POLL", 0.001)
+    folder = RunFolder(tmp_path)
+    drill = drill_with(folder)
+    drill.scenario = Scenario(name="x", title="x", fault_class="all-power", faults=(), recover=0.05)
+    drill._await_named(seen, {"c3"})  # type: ignore[arg-type]
+    assert [(found.what, found.detail) for found in folder.marks()] == [mark]

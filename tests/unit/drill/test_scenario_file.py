@@ -120,6 +120,7 @@ def test_what_was_meant() -> None:
         ("drill: [\n", 2, "drill.file.yaml"),
         ("drill: &a x\n", 1, "drill.file.anchor"),
         (GOOD + "hold: 3\n", 10, "drill.file.key-duplicate"),
+        (GOOD + "waits: true\n", 10, "drill.file.waits"),
         (GOOD.replace("{verb: poweroff, target: vip-holder}", "poweroff"), 7, "drill.file.type"),
         (GOOD.replace("\n  - {verb: poweroff, target: vip-holder}", " []"), 6, "drill.file.type"),
         (GOOD.replace("target: vip-holder}", "target: leader-of:nova}"), 7, "drill.file.target"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlast.observe.answer import Answer, Unreachable
-from outlast.observe.status import status
+from outlast.observe.status import status, waiting, without
 from outlast.pipeline.target import Target
 from outlast.plan.plan import Plan
 from outlast.spec.probe import Health
@@ -148,3 +148,29 @@ def test_ok_means_ok(data: st.DataObject) -> None:
     assert (seen.code in ("ok", "changing")) == all(cell.health == "ok" for cell in cells)
     dead = any(not any(cell.health == "ok" for cell in row.values()) for row in seen.cells.values())
     assert (seen.code == "down") == dead
+
+
+def test_what_the_others_are_without_nodes_that_are_off_for_good(lab: Target, well: dict[str, Answer]) -> None:
+    seen = status(lab.plan, {**well, "c3": Unreachable("no power")})
+    assert seen.code == "degraded"
+    assert without(seen, {"c3"}) == ("ok", "every member is well")
+    assert without(seen, {"c2"})[0] == "degraded"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "health", "missing", "named"),
+    [
+        ("no primary component; c3 must first report its position", "starting", {"c3"}, True),
+        ("no primary component; c2 and c3 must first report its position", "starting", {"c3"}, False),
+        ("no primary component; c2 and c3 must first report its position", "starting", {"c2", "c3"}, True),
+        ("no primary component; c3 must first report its position", "starting", {"c2", "c3"}, False),
+        ("no primary component; c31 must first report its position", "starting", {"c3"}, False),
+        ("c3 was seen once", "ok", {"c3"}, False),
+    ],
+)
+def test_who_waits_for_whom(
+    lab: Target, well: dict[str, Answer], sentence: str, health: str, missing: set[str], named: bool
+) -> None:
+    waits = replace(state("galera", health, "running"), sentence=sentence)
+    seen = status(lab.plan, {**with_member(well, "c1", waits), "c3": Unreachable("no power")})
+    assert waiting(seen, missing) == (f"galera on c1: {sentence}" if named else "")
