@@ -236,8 +236,7 @@ def started(cloud: Cloud, order: Order) -> tuple[Resource, dict[str, str], str]:
 
 def server_of(cloud: Cloud, name: str) -> Resource | None:
     """Nova takes a name as a pattern."""
-    found = cloud.compute.servers(details=False, name=f"^{name}$")
-    return first(server for server in found if server.name == name)
+    return first(one for one in cloud.compute.servers(details=False, name=f"^{name}$") if one.name == name)
 
 
 def run(cloud: Cloud, order: Order) -> int:
