@@ -181,8 +181,7 @@ def outlives(cloud: Cluster, victim: str, *, first: bool) -> None:
     back_at = time.monotonic()
     cloud.poweron(victim)
     # Its own copy of the listing, before the other nodes' replicators mend it.
-    until(lambda: swift.listed(cloud), 60, f"{victim} has no listing of the container")
-    assert thing in swift.listed(cloud)
+    assert thing in until(lambda: swift.listed(cloud), 60, f"{victim} has no listing of the container")
     took = cloud.await_settled(60)
     print(f"{victim} back: all green {time.monotonic() - back_at:.1f} s after power on ({took:.1f} s waited)")
     cloud.run("status")

@@ -100,11 +100,12 @@ def _scenario(data: Data, found: Refusals, text: str) -> Scenario | None:
     plain = Scenario(name="", title="", fault_class="", faults=())
     lists = {key: words(data.get(key), (key,), _REFERENCE if key == "covers" else _NAME, found) for key in _LISTS}
     numbers = {key: _number(data, key, getattr(plain, key), found) for key in _NUMBERS}
+    faults = _faults(data, found)
     return Scenario(
         name=a_word(data, "drill", _NAME, found),
         title=_title(data, found),
         fault_class=_class(data, found),
-        faults=_faults(data, found),
+        faults=faults,
         covers=lists["covers"],
         suites=lists["suites"],
         workloads=lists["workloads"],
@@ -114,7 +115,7 @@ def _scenario(data: Data, found: Refusals, text: str) -> Scenario | None:
         recover=numbers["recover"],
         after=numbers["after"],
         undo=a_yes_no(data.get("undo", True), ("undo",), found),
-        waits=_waits(data, found),
+        waits=_waits(data, faults, found),
         budgets={key: float(value) for key, value in _figures(data, "budgets", BUDGETS, 1e9, found).items()},
         needs={key: int(value) for key, value in _figures(data, "needs", NEEDS, 999, found).items()},
         text=text,
@@ -168,11 +169,9 @@ def _faults(data: Mapping[str, Data], found: Refusals) -> tuple[Fault, ...]:
     return tuple(faults)
 
 
-def _waits(data: Mapping[str, Data], found: Refusals) -> bool:
+def _waits(data: Mapping[str, Data], faults: Sequence[Fault], found: Refusals) -> bool:
     wanted = a_yes_no(data.get("waits", False), ("waits",), found)
-    entries = data.get("faults")
-    kept = isinstance(entries, list) and any(isinstance(one, dict) and one.get("keep-off") for one in entries)
-    if wanted and not kept:
+    if wanted and not any(fault.options.get("keep-off") for fault in faults):
         hint = "add keep-off: true to the fault whose nodes the cluster has to wait for"
         found.add("drill.file.waits", "waits is true, but no node is kept off", hint, ("waits",))
     return wanted
