@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -182,7 +183,7 @@ def test_an_interrupted_change_continues(database: Cluster) -> None:
             options(database, 400 + number)
             kill_after(database.start("up"), seconds)
         options(database, 444)
-        _kill_between_file_and_restart(database)
+        kill_now(_kill_between_file_and_restart(database, 444))
         assert database.up(timeout=200)
     assert database.unsettled() == []
     for event in database.events(service="galera", after=at):
@@ -208,16 +209,19 @@ def stops(cluster: Cluster, after: float) -> list[float]:
 
 
 def test_one_that_joins_is_stopped_at_once(database: Cluster) -> None:
-    """At several moments of its start."""
+    """At several moments of its start; at the last ones by an agent that knows nothing of it yet."""
     took = []
-    for number in range(3):
+    for number in range(5):
         at = time.time()
         options(database, 500 + number)
         process = database.start("up")
         until(lambda: restarts(database, "s1", at) > 0, 60, "s1 is restarted")  # noqa: B023
-        kill_after(process, 0.7 * number)
+        kill_after(process, 0.7 * (number % 3))
         options(database, 600 + number)
-        process = database.start("up")
+        if number < 3:
+            process = database.start("up")
+        else:
+            process = _kill_between_file_and_restart(database, 600 + number)
         until(lambda: restarts(database, "s1", at) > 1, 90, "s1 is restarted again")  # noqa: B023
         kill_now(process)
         took.append(stops(database, at)[-1])
@@ -231,13 +235,13 @@ def restarts(cluster: Cluster, node: str, after: float) -> int:
     return [event.code for event in cluster.events(node, service="galera", after=after)].count("galera.join")
 
 
-def _kill_between_file_and_restart(database: Cluster) -> None:
-    """kill -9 of `up` and of the agent as soon as the new file is there; the server still runs with the old one."""
+def _kill_between_file_and_restart(database: Cluster, value: int) -> subprocess.Popen[str]:
+    """kill -9 of the agent as soon as `up` has put the new file there; the server still runs with the old one."""
     process = database.start("up")
     file = database.target.lab.root_path("s1") / CONFIG
-    until(lambda: "max_connections = 444" in file.read_text(), 60, "the new file on s1", poll=0.005)
+    until(lambda: f"max_connections = {value}" in file.read_text(), 60, "the new file on s1", poll=0.005)
     database.inside("s1", "kill", "-9", str(database.agent("s1")))
-    kill_now(process)
+    return process
 
 
 # --- power cuts -----------------------------------------------------------------------------------------------------

@@ -75,7 +75,16 @@ QUICK = frozenset({"files", "sections", "return", "stop", "reload"})
 
 def member_action(view: MemberView, now: float) -> Action:
     """What is next for one member."""
-    return _backed_off(_next_action(view, now), view, now)
+    return _backed_off(_heard(_next_action(view, now), view), view, now)
+
+
+def _heard(action: Action, view: MemberView) -> Action:
+    """A stop waits until it is known whether its signal would be heard: for one answer, or its probe's time limit."""
+    unknown = [name for name, come_up in view.deaf.items() if come_up is None]
+    if action.kind == "stop" and unknown:
+        sentence = f"{action.sentence}, once {unknown[0]} was asked whether it has come up"
+        return _wait(action.service, "member.unasked", sentence)
+    return action
 
 
 def _backed_off(action: Action, view: MemberView, now: float) -> Action:

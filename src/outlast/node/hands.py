@@ -70,11 +70,10 @@ def start(view: MemberView, supervisor: Supervisor) -> None:
 
 def stop(view: MemberView, supervisor: Supervisor) -> None:
     """Asks every program to end, the last that started first; who would not hear it is killed."""
-    starting = {one.program for one in view.sick if not one.was_well}
     for program in sorted(view.member.programs, key=lambda item: -item.priority):
         if view.state(program.name) not in DOWN:
             supervisor.stop(program.name)
-            if program.deaf_start and program.name in starting:
+            if program.deaf_start and not view.deaf.get(program.name, True):
                 kill(view.programs[program.name].pid)
 
 

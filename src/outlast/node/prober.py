@@ -101,6 +101,16 @@ class Prober:
                 )
         return tuple(sorted(found.values(), key=lambda one: one.since))
 
+    def has_come_up(self, keys: Iterable[Hashable]) -> bool | None:
+        """Whether a program has answered well since it was started; None: no question to it has come back yet.
+
+        Where answers taught nothing it is taken as up, so that nobody waits for a better one without end.
+        """
+        records = [record for key in keys if (record := self._records.get(key))]
+        if any(record.ever_good or (record.unsure and record.answer is None) for record in records):
+            return True
+        return False if any(record.answer for record in records) else None
+
     def health(self, service: str, keys: Iterable[Hashable]) -> Health:
         """One word for all probes of a member whose programs run."""
         records = [self._records.get(key) for key in keys]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from outlast.node import disk, leaving
@@ -13,7 +13,7 @@ from outlast.node.prober import Prober
 from outlast.node.recovery import Recovery
 from outlast.node.repair import in_question
 from outlast.node.strain import IDLE, Strain
-from outlast.node.view import Asked, Attempt, MemberView, View
+from outlast.node.view import UP, Asked, Attempt, MemberView, View
 from outlast.spec.bundle import Bundle, BundleMember
 from outlast.spec.probe import Health, Probe
 from outlast.spec.program import Step
@@ -80,6 +80,7 @@ class Reader:
             left=name in kept.left,
         )
         view = self._asked(view, wanted) if view.up else replace(view, needs=self._needs(view, wanted))
+        view = self._deaf(view, wanted)
         step = pending_step(view)
         step_needs = self._ask(name, "step", step.needs if step else (), wanted)
         recovery = self.recoveries.get(member.start)
@@ -90,10 +91,7 @@ class Reader:
         """With its health, with what is sick, and with what must be known before anything is done about that."""
         member = view.member
         keys: dict[Hashable, tuple[str, ...]] = {}
-        for index, probe in enumerate(member.probes):
-            names = speakers(member, probe)
-            # What a program said before it was started anew, by whomever, counts no more.
-            key = (member.service, view.started, index, tuple(view.programs[name].pid for name in names))
+        for key, probe, names in _questions(view):
             keys[key], wanted[key] = names, probe
         view = replace(view, health=self.prober.health(member.service, keys))
         sick = self.prober.sick({key: names[0] for key, names in keys.items() if len(names) == 1})
@@ -101,6 +99,16 @@ class Reader:
             return view
         others = self.peers.others(member.service) if member.quorum else view.others
         return replace(view, sick=sick, needs=self._needs(view, wanted), others=others)
+
+    def _deaf(self, view: MemberView, wanted: dict[Hashable, Probe]) -> MemberView:
+        """Whether those that hear no stop signal while they start have come up; asked also where another one is down."""
+        found: dict[str, bool | None] = {}
+        for program in view.member.programs:
+            if program.deaf_start and view.state(program.name) in UP:
+                asked = {key: probe for key, probe, names in _questions(view) if names == (program.name,)}
+                wanted.update(asked)
+                found[program.name] = self.prober.has_come_up(asked)
+        return replace(view, deaf=found)
 
     def _needs(self, view: MemberView, wanted: dict[Hashable, Probe]) -> tuple[Asked, ...]:
         return self._ask(view.member.service, "needs", view.member.needs, wanted)
@@ -125,6 +133,17 @@ class Reader:
             replace(view, sick=tuple(replace(one, strain=seen.get(one.program, IDLE)) for one in view.sick))
             for view in members
         )
+
+
+def _questions(view: MemberView) -> Iterator[tuple[Hashable, Probe, tuple[str, ...]]]:
+    """A member's probes, each with the key that its answers are kept under and with the programs that it speaks of."""
+    member = view.member
+    for index, probe in enumerate(member.probes):
+        names = speakers(member, probe)
+        if all(name in view.programs for name in names):
+            # What a program said before it was started anew, by whomever, counts no more.
+            pids = tuple(view.programs[name].pid for name in names)
+            yield (member.service, view.started, index, pids), probe, names
 
 
 def speakers(member: BundleMember, probe: Probe) -> tuple[str, ...]:

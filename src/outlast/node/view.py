@@ -72,6 +72,8 @@ class MemberView:
     attempts          by step name, or "start"
     repair_after      seconds of bad answers after which a program is restarted; 0: never
     sick              programs whose answers stay bad, the longest first
+    deaf              of running programs that hear no stop signal while they start: whether they have come up, None where
+                      that is not known yet
     leaving           one of its programs is on the way out of the balancers
     left              the balancers send it nothing any more, and what it had is done
     others            of a member that needs a majority, while something of it is sick
@@ -93,6 +95,7 @@ class MemberView:
     direction: Direction | None = None
     repair_after: float = 0.0
     sick: tuple[Sickness, ...] = ()
+    deaf: Mapping[str, bool | None] = field(default_factory=dict)
     others: Others = Others()
     leaving: bool = False
     left: bool = False

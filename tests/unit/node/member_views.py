@@ -88,6 +88,7 @@ def any_view(draw: st.DrawFn) -> MemberView:
         direction=draw(
             st.one_of(st.none(), st.builds(Direction, st.sampled_from(_kinds), st.just("rule.x"), st.just("so it is")))
         ),
+        deaf=draw(st.dictionaries(st.sampled_from(("one", "two")), st.sampled_from((None, False, True)))),
         leaving=draw(st.booleans()),
         left=draw(st.booleans()),
     )

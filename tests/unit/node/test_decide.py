@@ -47,6 +47,13 @@ TABLE = {
         "leave",
         "member.leave",
     ),
+    "not asked whether it hears a stop": (
+        view(started="old", deaf={"one": None}),
+        "none",
+        "member.unasked",
+    ),
+    "it would not hear a stop": (view(started="old", deaf={"one": False}), "stop", "member.outdated"),
+    "it hears a stop": (view(started="old", deaf={"one": True}), "stop", "member.outdated"),
     "out of the balancers": (view(member=BALANCED, started="old", leaving=True, left=True), "stop", "member.outdated"),
     "who serves nobody has nothing to leave": (
         view(member=BALANCED, started="old", health=Health("failed", "probe.bad", "no answer")),
@@ -300,7 +307,8 @@ def _world(action: Action, seen: MemberView, now: float) -> MemberView:
             return replace(seen, reloaded=seen.member.reload_digest)
         case "pc-bootstrap" | "position" | "permit":
             return replace(seen, direction=None)
-    return seen
+    # Whatever was asked is answered meanwhile.
+    return replace(seen, deaf=dict.fromkeys(seen.deaf, True))
 
 
 @given(any_view())

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from member_views import MEMBER, NOW, SETTLED, view
+from member_views import MEMBER, SETTLED, view
 
 from outlast.node import hands
-from outlast.node.view import MemberView, Sickness
+from outlast.node.view import MemberView
 from outlast.spec.program import Program
 from outlast.spec.snapshot import ProgramState
 
@@ -19,20 +19,16 @@ DEAF = replace(MEMBER, programs=(replace(Program("one", ("one",)), deaf_start=Tr
 STATES = {name: ProgramState(name, "RUNNING", pid) for name, pid in (("one", 101), ("two", 102))}
 
 
-def sick(program: str, was_well: bool) -> tuple[Sickness, ...]:
-    return (Sickness(program, NOW, 1, "no such socket", silent=False, was_well=was_well),)
-
-
 @pytest.mark.parametrize(
     ("seen", "killed"),
     [
         (view(member=DEAF), []),
-        (view(member=DEAF, sick=sick("one", was_well=False)), [101]),
-        (view(member=DEAF, sick=sick("one", was_well=True)), []),
-        (view(member=DEAF, sick=sick("two", was_well=False)), []),
-        (view(SETTLED, sick=sick("one", was_well=False)), []),
+        (view(member=DEAF, deaf={"one": False}), [101]),
+        (view(member=DEAF, deaf={"one": True}), []),
+        (view(member=DEAF, deaf={"one": None}), [101]),
+        (view(SETTLED), []),
     ],
-    ids=["well", "it starts", "it was well", "another starts", "one that hears"],
+    ids=["not running", "it starts", "it has come up", "nobody knows", "one that hears"],
 )
 def test_who_would_not_hear_it_is_killed(monkeypatch: pytest.MonkeyPatch, seen: MemberView, killed: list[int]) -> None:
     told: list[str] = []

@@ -87,6 +87,20 @@ def test_health(world: World, answers: str, status: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("answers", "come_up"), [("", None), ("b", False), ("bb", False), ("bg", True), ("gbb", True), ("u", True), ("ub", False)]
+)
+def test_who_has_come_up(world: World, answers: str, come_up: bool | None) -> None:
+    """One whose answers taught nothing is taken as up: who waits to stop it would wait for ever."""
+
+    async def go() -> None:
+        for answer in answers:
+            await world.cycle(answer == "g", sure=answer != "u")
+
+    asyncio.run(go())
+    assert world.prober.has_come_up([KEY]) is come_up
+
+
+@pytest.mark.parametrize(
     ("answers", "status", "words"),
     [
         ("?", "starting", "no broker"),
