@@ -283,7 +283,7 @@ def part_of(target: Target, scenario: Scenario, tell: Callable[[str], None]) -> 
     if part < 1.0:
         packets, all_packets = (round(1 / seconds) for seconds in (pace.period(part), pace.PERIOD))
         tell(
-            f"this machine is slow: {scenario.rate * part:.0f} instead of {scenario.rate:.0f} requests/s, "
+            f"this machine is slow: {scenario.rate * part:.3g} instead of {scenario.rate:.3g} requests/s, "
             f"{packets} instead of {all_packets} tenant packets/s"
         )
     return part

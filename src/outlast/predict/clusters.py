@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Mapping
 
 from outlast.plan.plan import Plan
@@ -10,6 +12,7 @@ from outlast.predict.prediction import Prediction, number
 from outlast.services.galera.service import CONFIG as GALERA
 from outlast.services.neutron.service import ML2
 from outlast.services.rabbitmq.service import CONFIG as RABBITMQ
+from outlast.services.rabbitmq.service import USER_TIMEOUT
 
 GALERA_DEFAULTS = {
     "evs.suspect_timeout": 5.0,
@@ -21,6 +24,7 @@ GALERA_DEFAULTS = {
 BEAT, SILENCE, SHORT, LONG = 0.1, 0.2, 0.6, 1.0
 """RabbitMQ's own, in seconds: beats of its failure detector (aten); silence that it takes for a failure (about twice
 that); the longest short election time-out (ra: 100 ms + up to 5 × 100 ms) and the random part of a long one."""
+_USER_TIMEOUT = re.escape(USER_TIMEOUT.format("N")).replace("N", r"(\d+)")
 RANGE = 1.0
 """ovsdb-server adds up to a second to the election timer (ELECTION_RANGE_MSEC in ovsdb/raft.c)."""
 
@@ -70,16 +74,22 @@ def _galera(plan: Plan) -> Iterator[Prediction]:
 
 
 def _rabbitmq(plan: Plan) -> Iterator[Prediction]:
-    keys = Described(plan, "rabbitmq").ini(_name(RABBITMQ)).get("", {})
+    described = Described(plan, "rabbitmq")
+    keys = described.ini(_name(RABBITMQ)).get("", {})
     tick = as_number(keys.get("net_ticktime"), 60.0)
     poll = as_number(keys.get("raft.adaptive_failure_detector.poll_interval"), 5000.0) / 1000
+    raw = re.search(_USER_TIMEOUT, described.text("advanced.config"))
+    silence = float(raw[1]) / 1000 if raw else math.inf
     # Whichever speaks first: the failure detector, or the closed connection between the brokers.
-    noticed = min(poll + SILENCE, 1.25 * tick)
+    parted = min(silence + BEAT, 1.25 * tick)
+    noticed = min(poll + SILENCE, parted)
+    ticks = f"1.25 × {number(tick)}"
+    formula = f"min({number(silence)} + {number(BEAT)}, {ticks})" if raw else ticks
     yield Prediction(
         fault="broker node power loss: queue leaders",
-        best=min(SILENCE + poll, 0.75 * tick + BEAT),
+        best=min(SILENCE + poll, silence, 0.75 * tick + BEAT),
         worst=noticed + poll + LONG,
-        formula=f"min({number(poll)} + {number(SILENCE)}, 1.25 × {number(tick)}) + {number(poll)} + {number(LONG)} s",
+        formula=f"min({number(poll)} + {number(SILENCE)}, {formula}) + {number(poll)} + {number(LONG)} s",
         source="RabbitMQ: raft.adaptive_failure_detector.poll_interval; ra: long election time-out, poll + 1 s",
         scenario="power-rabbitmq-leader",
         measures=("mask", "stall"),
@@ -88,12 +98,12 @@ def _rabbitmq(plan: Plan) -> Iterator[Prediction]:
     )
     yield Prediction(
         fault="broker node power loss: brokers part",
-        best=0.75 * tick,
-        worst=1.25 * tick,
-        formula=f"1.25 × {number(tick)} s",
-        source="Erlang documentation, kernel: net_ticktime ± 25 %",
+        best=min(silence, 0.75 * tick),
+        worst=parted,
+        formula=f"{formula} s",
+        source="tcp(7): TCP_USER_TIMEOUT; Erlang documentation, kernel: net_ticktime ± 25 %",
         budget="broker-nodes",
-        change="lower net_ticktime (profile, or overrides of rabbitmq.conf)",
+        change="another profile, or a lower net_ticktime (overrides of rabbitmq.conf)",
     )
 
 

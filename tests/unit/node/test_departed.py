@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlast.node.guard.departed import Server, advance, parse
+from outlast.node.guard.departed import Server, advance, connected, parse
 
 ANSWER = b"""1
 # be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight
@@ -59,3 +59,19 @@ def test_never_early_and_once_per_absence(steps: list[tuple[float, set[Server]]]
         for server in due:
             assert server not in shut and now - since[server] >= 0.7
         shut |= set(due)
+
+
+SESSION = (
+    "{name}: proto=tcpv4 src=10.21.0.12:44252 fe=galera.internal be=galera srv={srv} ts=00 epoch=0 age=2m39s calls=4 "
+    "rate=0 cpu=0 lat=0 rq[f=848000h,i=0,an=00h,ax=] rp[f=80048000h,i=0,an=00h,ax=] scf=[8,0h,fd=73,rex=,wex=] "
+    "scb=[{state},40003h,fd=74,rex=,wex=] exp=57m20s rc=0 c_exp="
+)
+
+
+def test_sessions_that_have_got_through() -> None:
+    """One that is still connecting (5) is HAProxy's to send elsewhere; one of another server stays."""
+    rows = [("0x7fa3cb2c0c00", "c1", 8), ("0x7fa3cb2ce000", "c1", 5), ("0x7fa3cb2ce800", "c2", 8)]
+    lines = [SESSION.format(name=name, srv=srv, state=state) for name, srv, state in rows]
+    lines.append("0x7fa3cb2c0000: proto=unix_stream src=unix:1 fe=GLOBAL be=<NONE> srv=<none> ts=00 scb=[8,0h,fd=-1]")
+    assert connected("\n".join(lines).encode(), {C1}) == ("0x7fa3cb2c0c00",)
+    assert connected(b"0x7fa3cb2c0c00: proto=tcpv4 be=galera sr", {C1}) == connected(b"", {C1}) == ()

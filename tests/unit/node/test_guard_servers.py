@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from outlast.node.guard import departed, servers
 from outlast.node.guard.departed import Server
 from outlast.node.guard.journal import Journal
-from outlast.node.guard.servers import STATISTICS, Servers, changes, read, results
+from outlast.node.guard.servers import AT_ONCE, STATISTICS, Servers, changes, read, results
+from outlast.node.guard.settings import Single
 
 from test_guard_parts import SETTINGS  # isort: skip
 
@@ -134,3 +136,32 @@ def test_a_guard_tells_once_and_the_next_one_knows(tmp_path: Path, monkeypatch: 
         ("server-back", "galera", "c2"),
     ]
     assert events[0]["evidence"] == "DOWN, L4CON in 0 ms: Connection refused, by c2"
+
+
+def test_what_is_connected_to_a_lost_database_is_cut_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once and in few questions; what was connecting then gets its time to be somewhere else."""
+    states = {C1: (2, 3), C2: (2, 3), ("keystone", "c1"): (2, 3)}
+    asked: list[str] = []
+    line = "0x7f{:02}: proto=tcpv4 src=10.0.0.9:1 fe=f be={} srv=c1 ts=00 scf=[8,0h,fd=7] scb=[8,0h,fd=74,rex=,wex=]\n"
+
+    def ask(path: str, command: str) -> bytes:
+        asked.append(command)
+        if command == departed.SESSIONS:
+            return "".join(line.format(number % 90, "galera") for number in range(AT_ONCE + 1)).encode()
+        return (HEAD + "".join(row(server, *state) for server, state in states.items())).encode()
+
+    monkeypatch.setattr(servers, "ask", ask)
+    settings = replace(SETTINGS, shut_after=0.7, singles=(Single("galera", ("c1", "c2")),))
+    guard = Servers(Journal(tmp_path, "haproxy"))
+    guard.look(settings, 1.0)
+    states[C1] = states["keystone", "c1"] = (0, 2)
+    for now in (2.0, 2.3, 2.8, 3.1):
+        asked.append(f"at {now}")
+        guard.look(settings, now)
+    said = [words for words in asked if words.startswith(("at", "show sess", "shutdown"))]
+    first, second = (words.count("shutdown session 0x") for words in said[2:4])
+    assert (first, second) == (AT_ONCE, 1)
+    assert len(said[2]) < 16_000
+    assert said[:2] + said[4:] == [
+        "at 2.0", "show sess", "at 2.3", "at 2.8", "shutdown sessions server galera/c1", "at 3.1",
+    ]  # fmt: skip

@@ -6,18 +6,22 @@ one that is slow because its machine is busy misses its checks, and cutting what
 HAProxy's own `on-marked-down shutdown-sessions` also ends those that are connecting at that moment. Seen with 3.0.11:
 in TCP mode such a session hangs for ever with its client waiting (a database login never answered), in HTTP mode the
 request is cut although another server would have taken it. Left alone, both are sent to another server when
-`timeout connect` is over; only then is what remains closed.
+`timeout connect` is over; only then is what remains closed. Sessions that are connected are closed at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 
 Server = tuple[str, str]
 """Backend and server."""
 
 COMMAND = "show servers state"
 """Of all backends, or followed by the name of one."""
+SESSIONS = "show sess"
+_CONNECTED = re.compile(r"(0x[0-9a-f]+): .* be=(\S+) srv=(\S+) .* scb=\[8,")
+"""A session whose server side is established: SC_ST_EST in HAProxy's haproxy/stconn-t.h."""
 _BACKEND, _SERVER, _STATE, _ADMIN = 1, 3, 5, 6
 _STOPPED = b"0"
 
@@ -42,3 +46,9 @@ def advance(
     since = {server: known.get(server, now) for server in sorted(down)}
     due = tuple(server for server, begun in since.items() if begun is not None and now - begun >= after)
     return {**since, **dict.fromkeys(due)}, due
+
+
+def connected(answer: bytes, servers: Collection[Server]) -> tuple[str, ...]:
+    """Names of the servers' sessions that have got through to them, from the answer to SESSIONS."""
+    found = (_CONNECTED.match(line) for line in answer.decode(errors="replace").splitlines())
+    return tuple(one[1] for one in found if one and (one[2], one[3]) in servers)

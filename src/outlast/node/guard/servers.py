@@ -6,7 +6,7 @@ One question for all backends at each look; what a check said is asked only when
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from outlast.node.guard import departed
 from outlast.node.guard.admin import ask
@@ -16,6 +16,9 @@ from outlast.node.guard.settings import BalancerSettings
 
 STATISTICS = "show stat -1 4 -1"
 """All servers, with the last check's result in words."""
+
+AT_ONCE = 100
+"""Commands in one question to HAProxy, which takes at most a buffer (16 KiB) of them."""
 
 _BACKEND, _SERVER, _STATE, _ADMIN, _RESULT, _CHECK = 1, 3, 5, 6, 11, 13
 _UP, _PASSED, _CONFIGURED = (b"1", b"2"), (b"3", b"4"), 2
@@ -93,13 +96,25 @@ class Servers:
             self.journal.event("server-back", f"{_name(server)} takes requests again", **_details(server, said))
 
     def _shut(self, settings: BalancerSettings, answer: bytes, now: float) -> None:
-        """End database sessions of a server that is down for long enough for the connecting ones to be elsewhere."""
+        """End database sessions of a server that is down: the connected ones, and later those that connected there."""
         singles = {single.backend for single in settings.singles}
         down = frozenset(server for server in departed.parse(answer) if server[0] in singles)
+        fresh = down - self.departed.keys()
+        if fresh:
+            self._end_connected(settings.admin, fresh)
         self.departed, due = departed.advance(self.departed, down, now, settings.shut_after)
         for server in due:
             ask(settings.admin, f"shutdown sessions server {_name(server)}")
             self.journal.event("guard-shut", f"{_name(server)} is down: its sessions are closed")
+
+    def _end_connected(self, admin: str, servers: Collection[Server]) -> None:
+        names = departed.connected(ask(admin, departed.SESSIONS), servers)
+        for few in (names[at : at + AT_ONCE] for at in range(0, len(names), AT_ONCE)):
+            ask(admin, "; ".join(f"shutdown session {name}" for name in few))
+        if not names:
+            return
+        of = ", ".join(map(_name, sorted(servers)))
+        self.journal.event("guard-cut", f"{of} is down: what was connected to it is closed ({len(names)})")
 
 
 def _details(server: Server, said: Mapping[Server, str]) -> dict[str, str]:
