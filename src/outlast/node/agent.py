@@ -24,6 +24,7 @@ from outlast.node.reader import Kept, Reader
 from outlast.node.recovery import Recovery, recoveries
 from outlast.node.serve import Server
 from outlast.node.supervisor import Supervisor
+from outlast.node.uplink import Uplink
 from outlast.node.view import Attempt, MemberView, View, step_digest
 from outlast.record import events
 from outlast.spec import bundle as bundles
@@ -70,6 +71,7 @@ class Agent:
         self.recoveries: Mapping[str, Recovery] = {}
         self.reader: Reader | None = None
         self.ends = Ends()
+        self.uplink = Uplink(self._event)
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -79,6 +81,7 @@ class Agent:
             asyncio.get_running_loop().add_signal_handler(name, stopping.set)
         server = Server({"/snapshot": self._answer_snapshot, "/events": self._answer_events})
         await server.listen_unix(disk.SOCKET)
+        self.tasks.add(asyncio.create_task(self.uplink.watch()))
         listening = False
         while not stopping.is_set() and code_digest() == self.code:
             self.wake.clear()
@@ -126,6 +129,7 @@ class Agent:
         self.journal = events.Journal(disk.EVENTS, self.bundle.node)
         self.checked_at = 0.0
         self.kept.attempts.clear()
+        self.uplink.adopt(self.bundle.members)
         self.recoveries = recoveries(self.bundle, self)
         self.reader = Reader(self.bundle, self.prober, self.recoveries, self.kept)
         self._event("", "agent.bundle", f"took bundle {self.bundle.digest}")

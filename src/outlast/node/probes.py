@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from outlast.node import ask_daemon, ask_login, ask_plain, pulse, rpc
+from outlast.node import ask_daemon, ask_login, ask_plain, pulse, rpc, uplink
 from outlast.node.answers import Answer, Bad, Unsure
 from outlast.spec.probe import Probe
 from outlast.spec.snapshot import ProgramState
@@ -103,6 +103,7 @@ _KINDS: Mapping[str, Callable[[Probe], Awaitable[str]]] = {
     "ovsdb": ask_plain.ovsdb,
     "command": ask_plain.command,
     "guard": ask_daemon.guard,
+    "carrier": uplink.lit,
     "unixctl": ask_daemon.unixctl,
     "libvirt": ask_daemon.libvirt,
     "sql": _blocking(ask_login.sql),

@@ -148,7 +148,7 @@ def _questions(view: MemberView) -> Iterator[tuple[Hashable, Probe, tuple[str, .
 
 def speakers(member: BundleMember, probe: Probe) -> tuple[str, ...]:
     """The programs that a probe's answer speaks of; none where it speaks of the network, which no restart mends."""
-    if probe.kind == "guard":
+    if probe.kind in ("guard", "carrier"):
         return ()
     names = tuple(program.name for program in member.programs)
     said = probe.path if probe.kind == "process" else probe.program

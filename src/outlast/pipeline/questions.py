@@ -21,6 +21,7 @@ WORDS = {
     "rpc": "a ping through RabbitMQ to queue {path}",
     "command": "`{argv}`",
     "guard": "nothing: what it wrote of the networks it is cut off from",
+    "carrier": "nothing: whether the kernel sees a carrier at {path}",
     "loaded": "nothing: whether {program} is still loading",
     "process": "nothing: supervisord must say RUNNING",
     "pulse": "nothing: it must run now and then, by the kernel's count (weaker than an answer)",
@@ -67,7 +68,7 @@ def _row(service: str, node: str, probe: Probe) -> str:
         what += f", by {probe.address.removeprefix('unix:')}" if probe.address.startswith("unix:") else ""
     if probe.kind == "command":
         what = what.replace(probe.contains, "ADDRESS") if probe.contains else what
-    program = probe.program or (probe.path if probe.kind == "process" else "all")
+    program = probe.program or {"process": probe.path, "carrier": "(its link)"}.get(probe.kind, "all")
     # supervisord's word comes in the same second; nothing hung shows in it.
     late = "" if probe.kind == "process" else f"{noticed(probe):g} s"
     return f"| {service} | {program} | {what} | {probe.interval:g} s | {probe.timeout:g} s | {late} |"

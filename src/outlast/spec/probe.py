@@ -39,6 +39,7 @@ class Probe:
     loaded    supervisord and the file system: `path` is a fork       the socket, or no server that has been loading
               server's socket, `program` who makes it                 for less than `timeout`
     guard     what the guard of Keepalived last wrote into `path`            no network on which it hears no majority
+    carrier   the kernel: `path` names an interface                          it has a carrier
     pulse     nothing. Weaker than a round trip, for programs that nobody    it ran within `timeout`, by the kernel's
               can ask: `path` main (its first process) or group (any)        count
     """

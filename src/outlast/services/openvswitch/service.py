@@ -17,6 +17,8 @@ from outlast.spec.service import MemberSpec, Option, ServiceSpec
 EXTERNAL_BRIDGE, TUNNEL_BRIDGE = "br-ex", "br-tun"
 DATABASE = "/run/openvswitch/conf.db"
 SWITCH = "/usr/local/lib/outlast/ovs-switch"
+OFFER = "enable-chassis-as-gw"
+"""ovn-cms-options of a chassis that Neutron may schedule routers to."""
 
 SPEC = ServiceSpec(
     name="openvswitch",
@@ -60,7 +62,13 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         prepare=(_database(),),
         programs=_programs(),
         probes=_probes(plan, member.node),
+        facts=_uplink(plan) if is_gateway(plan, member.node) else (),
     )
+
+
+def _uplink(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """What the agent withdraws while the node has no way out of the cluster (node/uplink.py)."""
+    return (("uplink", plan.networks[EXTERNAL].interface), ("offer", OFFER))
 
 
 def _variables(plan: Plan, node: str) -> dict[str, object]:
@@ -81,7 +89,7 @@ def _variables(plan: Plan, node: str) -> dict[str, object]:
     }
     optional = {
         "ovn-bridge-mappings": f"{PHYSICAL_NETWORK}:{EXTERNAL_BRIDGE}" if external else "",
-        "ovn-cms-options": "enable-chassis-as-gw" if gateway else "",
+        "ovn-cms-options": OFFER if gateway else "",
     }
     return {
         "external_ids": ids | {key: value for key, value in optional.items() if value},
@@ -148,6 +156,8 @@ def _probes(plan: Plan, node: str) -> tuple[Probe, ...]:
         Probe("unixctl", path=path, argv=("version",), program=program, interval=2.0, timeout=2.0)
         for program, path in sockets.items()
     )
+    if is_gateway(plan, node):
+        probes += (Probe("carrier", path=plan.networks[EXTERNAL].interface),)
     if not plan.userspace_datapath:
         return probes
     address = plan.address(node, TUNNEL)
