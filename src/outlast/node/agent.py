@@ -24,6 +24,7 @@ from outlast.node.reader import Kept, Reader
 from outlast.node.recovery import Recovery, recoveries
 from outlast.node.serve import Server
 from outlast.node.supervisor import Supervisor
+from outlast.node.unread import Unread
 from outlast.node.uplink import Uplink
 from outlast.node.view import Attempt, MemberView, View, step_digest
 from outlast.record import events
@@ -71,7 +72,7 @@ class Agent:
         self.recoveries: Mapping[str, Recovery] = {}
         self.reader: Reader | None = None
         self.ends = Ends()
-        self.uplink = Uplink(self._event)
+        self.uplink, self.unread = Uplink(self._event), Unread(self.prober.hasten)
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -81,7 +82,8 @@ class Agent:
             asyncio.get_running_loop().add_signal_handler(name, stopping.set)
         server = Server({"/snapshot": self._answer_snapshot, "/events": self._answer_events})
         await server.listen_unix(disk.SOCKET)
-        self.tasks.add(asyncio.create_task(self.uplink.watch()))
+        for watch in (self.uplink.watch(), self.unread.watch()):
+            self.tasks.add(asyncio.create_task(watch))
         listening = False
         while not stopping.is_set() and code_digest() == self.code:
             self.wake.clear()
@@ -129,7 +131,8 @@ class Agent:
         self.journal = events.Journal(disk.EVENTS, self.bundle.node)
         self.checked_at = 0.0
         self.kept.attempts.clear()
-        self.uplink.adopt(self.bundle.members)
+        for watcher in (self.uplink, self.unread):
+            watcher.adopt(self.bundle.members)
         self.recoveries = recoveries(self.bundle, self)
         self.reader = Reader(self.bundle, self.prober, self.recoveries, self.kept)
         self._event("", "agent.bundle", f"took bundle {self.bundle.digest}")

@@ -47,6 +47,8 @@ class Prober:
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._records: dict[Hashable, Record] = {}
+        self._wanted: Mapping[Hashable, Probe] = {}
+        self._programs: Mapping[str, ProgramState] = {}
 
     def refresh(self, wanted: Mapping[Hashable, Probe], programs: Mapping[str, ProgramState]) -> None:
         """Asks what is due among the wanted probes and forgets the others."""
@@ -54,11 +56,19 @@ class Prober:
             record = self._records.pop(key)
             if record.task:
                 record.task.cancel()
+        self._wanted, self._programs = wanted, programs
         now = time.monotonic()
         for key, probe in wanted.items():
             record = self._records.setdefault(key, Record())
             if record.task is None and now >= _due(record, probe):
                 record.task = asyncio.create_task(self._ask(record, probe, programs))
+
+    def hasten(self, probe: Probe) -> None:
+        """Ask this now if it is wanted at all; its interval does not count. One question is under way at a time."""
+        for key, wanted in self._wanted.items():
+            record = self._records.get(key)
+            if record and record.task is None and wanted == probe:
+                record.task = asyncio.create_task(self._ask(record, probe, self._programs))
 
     async def _ask(self, record: Record, probe: Probe, programs: Mapping[str, ProgramState]) -> None:
         try:

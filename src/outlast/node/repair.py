@@ -79,7 +79,13 @@ def _overdue(view: MemberView, sick: Sickness, now: float) -> bool:
     attempt = view.attempts.get(key(sick.program))
     if attempt and attempt.at >= sick.since and now - attempt.at < REAPED:
         return False
+    if sick.silent and sick.strain == "idle" and _disposable(view, sick.program):
+        return True
     return sick.answers >= ANSWERS and now - sick.since >= max(LIMITS[sick.strain], view.repair_after)
+
+
+def _disposable(view: MemberView, name: str) -> bool:
+    return any(program.disposable for program in view.member.programs if program.name == name)
 
 
 def _judge(view: MemberView, sick: Sickness, now: float) -> Repair:

@@ -65,7 +65,7 @@ def advance(standing: Standing, carrier: bool, now: float) -> Standing:
 
 def pause(losses: int) -> float:
     """Seconds of carrier that are asked for after so many losses."""
-    return min(LONGEST, STEADY * 2 ** max(0, losses - 1))
+    return min(LONGEST, STEADY * 2.0 ** max(0, losses - 1))
 
 
 class Uplink:
@@ -139,7 +139,7 @@ async def lit(probe: Probe) -> str:
 async def declare(offer: str) -> bool:
     """Tell the node's own ovn-controller, which tells the others. False where its switch's database did not take it."""
     key, value = "ovn-cms-options", f'"{offer}"'
-    change = ("set", "Open_vSwitch", ".", f"external-ids:{key}={value}")
+    change: tuple[str, ...] = ("set", "Open_vSwitch", ".", f"external-ids:{key}={value}")
     if not offer:
         change = ("remove", "Open_vSwitch", ".", "external-ids", key)
     try:

@@ -30,6 +30,8 @@ class Program:
     `nice`: its share of a busy processor. Databases, message bus and balancers go before APIs, Keystone before the
     others: under overload, and at a boot when everything starts at once, what all wait for is ready first.
     `deaf_start`: a stop signal is lost on it until it serves, so that it is killed if it must be stopped before.
+    `disposable`: it holds nothing that anybody would miss, and its clients wait for it: killed as soon as it leaves one
+    question unanswered, which is asked when a request stays unread (node/unread.py).
     `fork`: the project whose loaded libraries it starts with, where the node's fork servers have them (decision 0026).
     Only for a Python script (argv[0]) of root's.
     `leave`: of one behind the balancers, where the timing profile has it.
@@ -47,6 +49,7 @@ class Program:
     respawn: bool = True
     nice: int = 0
     deaf_start: bool = False
+    disposable: bool = False
     leave: Leave | None = None
     fork: str = ""
 

@@ -141,6 +141,29 @@ def test_an_unsure_answer_only_moves_the_next_question(world: World) -> None:
     asyncio.run(go())
 
 
+def test_a_question_that_cannot_wait(world: World) -> None:
+    async def go() -> None:
+        world.prober.hasten(PROBE)
+        assert world.asked == 0, "nobody wants to know"
+        await world.cycle(True)
+        for _ in range(2):
+            world.prober.hasten(PROBE)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert world.asked == 3
+        world.prober.hasten(Probe("tcp", "10.0.0.1", 2))
+        world.hold = asyncio.Event()
+        for _ in range(3):
+            world.prober.hasten(PROBE)
+            await asyncio.sleep(0)
+        assert world.asked == 4, "one at a time"
+        world.hold.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    asyncio.run(go())
+
+
 def test_needs_that_were_asked_in_vain_say_so(world: World) -> None:
     asyncio.run(world.cycle(True, sure=False))
     assert (world.prober.asked(KEY).good, world.prober.asked(KEY).sentence) == (False, "no broker")

@@ -39,6 +39,8 @@ def repaired(times: int, ago: float) -> dict[str, Attempt]:
 
 
 RULE = replace(MEMBER, start="galera", quorum=True)
+CACHE = replace(MEMBER, programs=(replace(MEMBER.programs[0], disposable=True), MEMBER.programs[1]))
+FRESH = Sickness("one", NOW - 0.3, 1, "no answer within 0.3 s", silent=True)
 DUE = {
     "hung": (sick(), "program.hung"),
     "wrong": (sick(WRONG), "program.wrong"),
@@ -50,6 +52,11 @@ DUE = {
     "wrong, the others are a majority": (sick(WRONG, member=QUORUM, others=MOST), "program.wrong"),
     "hung without a majority, its turn": (sick(since(2 * STAGGER), member=QUORUM, others=Others(0, 2)), "program.hung"),
     "a database that hangs": (sick(member=RULE, others=MOST), "program.hung"),
+    "nobody would miss it": (sick(FRESH, member=CACHE), "program.hung"),
+    "nobody would miss it, but it computes and computes": (
+        sick(since(LIMITS["busy"], strain="busy"), member=CACHE),
+        "program.hung",
+    ),
     "again, after the pause": (sick(attempts=repaired(1, PAUSES[1])), "program.hung"),
     "again, long after": (sick(attempts=repaired(9, FORGET + 1)), "program.hung"),
 }
@@ -65,6 +72,10 @@ NOT_DUE = {
     "many times": (sick(attempts=repaired(50, PAUSES[-1] - 1)), "repair.backoff"),
 }
 NOTHING = {
+    "nobody would miss it, but it computes": sick(replace(FRESH, strain="busy"), member=CACHE),
+    "nobody would miss it, but it answers": sick(replace(FRESH, silent=False), member=CACHE),
+    "somebody would miss it": sick(FRESH),
+    "its neighbour would not be missed": sick(replace(FRESH, program="two"), member=CACHE),
     "not for long enough": sick(since(AFTER - 0.1)),
     "one bad answer": sick(replace(HUNG, answers=1)),
     "busy": sick(replace(HUNG, strain="busy")),

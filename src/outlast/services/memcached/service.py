@@ -26,7 +26,7 @@ SPEC = ServiceSpec(
 def describe(plan: Plan, member: Member) -> MemberSpec:
     """One cache. UDP is off; it has no configuration file.
 
-    Asked every second: while it hangs each of its clients waits for it, and to start it again loses nothing.
+    While it hangs each of its clients waits for it, again and again, and to start it again loses nothing.
     """
     address, port = plan.address(member.node), plan.port("memcached", "memcached")
     memory, connections = (plan.option("memcached", name) for name in ("memory_mib", "max_connections"))
@@ -34,8 +34,8 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
     return MemberSpec(
         service=SPEC.name,
         node=member.node,
-        programs=(Program("memcached", argv, user="memcache", stop_seconds=2, priority=5),),
-        probes=(Probe("memcached", address, port, program="memcached", timeout=0.5),),
+        programs=(Program("memcached", argv, user="memcache", stop_seconds=2, priority=5, nice=-5, disposable=True),),
+        probes=(Probe("memcached", address, port, program="memcached", timeout=0.3),),
     )
 
 
