@@ -3,21 +3,31 @@
 Runs in OpenStack's environment. Each round runs Swift's own daemons once, one after the other, then pauses (seconds).
 Replication and postponed updates belong to every round; audits and the reaper to the first round of every hour.
 A daemon that raises is reported and tried again in the next round; it stops none of the others.
+
+A round begins at once when a node comes back. What it missed is given to it by the others' replicators only; until then its
+copy of a listing shows objects that were deleted meanwhile, and lacks new ones, to whoever happens to ask it.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import socket
 import sys
 import time
 import traceback
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from outlast.node.swift_durable import make_durable
 
 HOUR = 3600.0
+LOOK, PATIENCE = 1.0, 0.5
+"""Seconds between two looks for the other nodes, and for which one may take to accept a connection."""
+
+Place = tuple[str, int]
+"""Address and port of a container server."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,39 @@ def run(duty: Duty, daemon: Any) -> None:
         sys.stderr.write(f"{duty.section} failed:\n{traceback.format_exc()}")
 
 
+def others(directory: str) -> frozenset[Place]:
+    """Where the container servers of the other nodes are, by the ring."""
+    from swift.common import ring, utils
+
+    own = utils.readconf(os.path.join(directory, "container-server.conf"), "container-replicator").get("bind_ip")
+    devices = ring.Ring(directory, ring_name="container").devs
+    return frozenset((one["ip"], one["port"]) for one in devices if one and one["ip"] != own)
+
+
+def away(places: Collection[Place]) -> frozenset[Place]:
+    """Those where nobody accepts a connection."""
+    found = set()
+    for place in places:
+        try:
+            socket.create_connection(place, PATIENCE).close()
+        except OSError:
+            found.add(place)
+    return frozenset(found)
+
+
+def rest(pause: float, places: Collection[Place], missing: frozenset[Place]) -> frozenset[Place]:
+    """Waits for `pause` seconds, or until one of the missing is back; who is away in the end."""
+    until = time.monotonic() + pause
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(LOOK, left))
+        now = away(places)
+        back, missing = missing - now, now
+        if back:
+            sys.stderr.write(f"back: {', '.join(sorted(ip for ip, _ in back))}; a round begins\n")
+            break
+    return missing
+
+
 def main() -> None:
     from swift.common import db, utils
 
@@ -81,11 +124,13 @@ def main() -> None:
     make_durable(db)
     daemons = {duty.section: load(duty, directory) for duty in DUTIES}
     last = {duty.section: time.monotonic() for duty in DUTIES}
+    places = others(directory)
+    missing = away(places)
     while True:
         for duty in due(last, time.monotonic()):
             run(duty, daemons[duty.section])
             last[duty.section] = time.monotonic()
-        time.sleep(pause)
+        missing = rest(pause, places, missing)
 
 
 if __name__ == "__main__":
