@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from outlast.node.repair import next_repair
+from outlast.node.space import spared
 from outlast.node.view import Attempt, Direction, MemberView, View, step_digest
 from outlast.spec.program import Step
 
@@ -100,6 +101,8 @@ def _next_action(view: MemberView, now: float) -> Action:
     name = view.member.service
     if view.running:
         return _wait(name, "member.busy", f"{view.running} is under way")
+    if view.shortage and spared(view.others, view.shortage, now):
+        return _short(view, view.shortage.sentence)
     if view.stale_files:
         paths = ", ".join(view.stale_files[:3]) + (" …" if len(view.stale_files) > 3 else "")
         return Action("files", name, "member.files", f"writing {paths}")
@@ -115,6 +118,15 @@ def _next_action(view: MemberView, now: float) -> Action:
     if view.up:
         return Action("stop", name, "member.outdated", f"stopping {name}: its configuration changed")
     return _starting(view, now, converged)
+
+
+def _short(view: MemberView, why: str) -> Action:
+    name = view.member.service
+    if view.down:
+        return _wait(name, "member.short", f"{name} stays away: {why}; the others go on without it")
+    if any(view.state(program.name) == "STOPPING" for program in view.member.programs):
+        return _wait(name, "member.stopping", f"{name} is stopping")
+    return Action("stop", name, "member.short", f"stopping {name}: {why}; the others can do without it")
 
 
 def _starting(view: MemberView, now: float, converged: bool) -> Action:

@@ -12,6 +12,7 @@ from outlast.node.peers import Peers
 from outlast.node.prober import Prober
 from outlast.node.recovery import Recovery
 from outlast.node.repair import in_question
+from outlast.node.space import Spaces
 from outlast.node.strain import IDLE, Strain
 from outlast.node.view import UP, Asked, Attempt, MemberView, View
 from outlast.spec.bundle import Bundle, BundleMember
@@ -35,6 +36,7 @@ class Kept:
     stale: dict[str, tuple[str, ...]] = field(default_factory=dict)
     stale_sections: dict[str, bool] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
+    spaces: Spaces = field(default_factory=Spaces)
 
 
 class Reader:
@@ -51,6 +53,7 @@ class Reader:
     def read(self, states: Mapping[str, ProgramState]) -> View:
         """The node now; questions that are due go out."""
         wanted: dict[Hashable, Probe] = {}
+        self.kept.spaces.look(self.bundle.members, time.monotonic())
         members = self._strained(tuple(self._member(member, states, wanted) for member in self.bundle.members))
         self.prober.refresh(wanted, states)
         ours = {program.name for member in self.bundle.members for program in member.programs}
@@ -80,7 +83,7 @@ class Reader:
             left=name in kept.left,
         )
         view = self._asked(view, wanted) if view.up else replace(view, needs=self._needs(view, wanted))
-        view = self._deaf(view, wanted)
+        view = self._short(self._deaf(view, wanted))
         step = pending_step(view)
         step_needs = self._ask(name, "step", step.needs if step else (), wanted)
         recovery = self.recoveries.get(member.start)
@@ -99,6 +102,14 @@ class Reader:
             return view
         others = self.peers.others(member.service) if member.quorum else view.others
         return replace(view, sick=sick, needs=self._needs(view, wanted), others=others)
+
+    def _short(self, view: MemberView) -> MemberView:
+        """Short of space: not well in the others' eyes, so that of two none relies on the other."""
+        shortage = self.kept.spaces.short.get(view.member.service) if view.repair_after else None
+        if shortage is None:
+            return view
+        health = Health("failed", "member.short", shortage.sentence)
+        return replace(view, shortage=shortage, health=health, others=self.peers.others(view.member.service))
 
     def _deaf(self, view: MemberView, wanted: dict[Hashable, Probe]) -> MemberView:
         """Whether those that hear no stop signal while they start have come up; asked also where another one is down."""

@@ -115,7 +115,9 @@ class Uplink:
             words = f"{self.interface} has no carrier: offers itself as a gateway no more, its routers go to others"
             self._tell("openvswitch", "uplink.lost", words)
         else:
-            words = f"{self.interface} has had a carrier for {pause(standing.losses):g} s: offers itself as a gateway again"
+            words = (
+                f"{self.interface} has had a carrier for {pause(standing.losses):g} s: offers itself as a gateway again"
+            )
             self._tell("openvswitch", "uplink.back", words)
 
 

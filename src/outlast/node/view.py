@@ -52,6 +52,14 @@ class Sickness:
 
 
 @dataclass(frozen=True)
+class Shortage:
+    """Since when (monotonic seconds) a member has too little space on its disk, and what is to be said of it."""
+
+    since: float
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Others:
     """The other members of a service as their agents see them: how many are well, of how many there are."""
 
@@ -76,7 +84,8 @@ class MemberView:
                       that is not known yet
     leaving           one of its programs is on the way out of the balancers
     left              the balancers send it nothing any more, and what it had is done
-    others            of a member that needs a majority, while something of it is sick
+    shortage          it has too little space on its file system
+    others            of a member that needs a majority, while something of it is sick or short
     direction         for members with a recovery rule: what the rule says now, else None
     """
 
@@ -96,6 +105,7 @@ class MemberView:
     repair_after: float = 0.0
     sick: tuple[Sickness, ...] = ()
     deaf: Mapping[str, bool | None] = field(default_factory=dict)
+    shortage: Shortage | None = None
     others: Others = Others()
     leaving: bool = False
     left: bool = False

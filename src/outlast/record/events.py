@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from outlast.record.event import Event
 __all__ = ["KEEP_BYTES", "Event", "Journal", "read"]
 
 KEEP_BYTES = 4 * 1024 * 1024
+KEEP_UNWRITTEN = 200
 
 
 class Journal:
@@ -22,21 +24,30 @@ class Journal:
         self.node = node
         self._seq = max((event.seq for event in read(path)), default=0)
         self._torn = _is_torn(path)
+        self._unwritten: list[Event] = []
 
     def add(self, at: float, service: str, code: str, sentence: str, evidence: str = "") -> Event:
-        """Writes one event; a full disk loses the event, never the agent."""
+        """Writes one event. On a full disk it is kept, with the latest KEEP_UNWRITTEN ones, until there is room again."""
         self._seq += 1
         event = Event(self._seq, at, self.node, service, code, sentence, evidence)
+        self._unwritten = [*self._unwritten[1 - KEEP_UNWRITTEN :], event]
+        size: int | None = None
         try:
             with self.path.open("ab") as file:
+                size = file.tell()
                 # Behind half a line, left by a power cut, a new one begins.
-                file.write((b"\n" if self._torn else b"") + msgspec.json.encode(event) + b"\n")
-                self._torn = False
+                lines = b"".join(msgspec.json.encode(one) + b"\n" for one in self._unwritten)
+                file.write((b"\n" if self._torn else b"") + lines)
+                file.flush()
+                self._torn, self._unwritten, size = False, [], None
                 large = file.tell() > KEEP_BYTES
             if large:
                 self._halve()
         except OSError:
-            pass
+            if size is not None:
+                # What fitted of them is written again with the others.
+                with contextlib.suppress(OSError):
+                    os.truncate(self.path, size)
         return event
 
     def _halve(self) -> None:

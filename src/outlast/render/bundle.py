@@ -106,6 +106,7 @@ def _member(plan: Plan, member: RenderedMember, secrets: Mapping[str, str]) -> B
         after=tuple(name for name in plan.specs[spec.service].after),
         facts=spec.facts,
         quorum=plan.specs[spec.service].quorum,
+        space=spec.space,
     )
 
 

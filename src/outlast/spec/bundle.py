@@ -8,7 +8,7 @@ import msgspec
 
 from outlast.spec.file import Directory
 from outlast.spec.probe import Probe
-from outlast.spec.program import Program, Step
+from outlast.spec.program import Program, Space, Step
 
 FORMAT = 1
 
@@ -51,6 +51,7 @@ class BundleMember:
     after: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     quorum: bool = False
+    space: Space | None = None
 
     @property
     def leaves(self) -> bool:

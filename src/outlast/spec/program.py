@@ -55,6 +55,14 @@ class Program:
 
 
 @dataclass(frozen=True)
+class Space:
+    """MiB that must be free on the file system of `path`. With less a member is stopped while the others can spare it."""
+
+    path: str
+    mib: int
+
+
+@dataclass(frozen=True)
 class Step:
     """A command that ends. It runs when its digest (all fields) was not yet recorded as done on this node.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from outlast.spec.file import Directory, File, Scalar
 from outlast.spec.probe import Probe
-from outlast.spec.program import Program, Step
+from outlast.spec.program import Program, Space, Step
 
 
 @dataclass(frozen=True)
@@ -114,3 +114,4 @@ class MemberSpec:
     start: str = "plain"
     reload: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = field(default_factory=tuple)
+    space: Space | None = None

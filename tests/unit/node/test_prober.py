@@ -87,7 +87,8 @@ def test_health(world: World, answers: str, status: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "come_up"), [("", None), ("b", False), ("bb", False), ("bg", True), ("gbb", True), ("u", True), ("ub", False)]
+    ("answers", "come_up"),
+    [("", None), ("b", False), ("bb", False), ("bg", True), ("gbb", True), ("u", True), ("ub", False)],
 )
 def test_who_has_come_up(world: World, answers: str, come_up: bool | None) -> None:
     """One whose answers taught nothing is taken as up: who waits to stop it would wait for ever."""

@@ -17,7 +17,7 @@ from outlast.services.contract import Service
 from outlast.services.galera import facts
 from outlast.spec.file import Directory, File, Ini, Scalar, Template
 from outlast.spec.probe import Probe
-from outlast.spec.program import Program, Step
+from outlast.spec.program import Program, Space, Step
 from outlast.spec.secret import SecretRef
 from outlast.spec.service import Frontend, MemberSpec, Option, Port, ServiceSpec
 from outlast.spec.timing import Timing
@@ -48,6 +48,12 @@ SPEC = ServiceSpec(
             128,
             "Changes kept for members that were away, MiB on disk: within it they return without a full copy.",
             minimum=16,
+        ),
+        Option(
+            "disk_free_mib",
+            100,
+            "Free disk space below which a member is stopped while the others go on without it, MiB.",
+            minimum=10,
         ),
         Option("max_connections", 1000, "Sessions at most.", minimum=50, maximum=20000),
         Option("applier_threads", 4, "Threads that apply the other members' changes.", minimum=1, maximum=64),
@@ -120,6 +126,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             ),
         ),
         start="galera",
+        space=Space(facts.BASE, int(str(plan.option("galera", "disk_free_mib")))),
         facts=(
             ("base", facts.BASE),
             ("data", facts.DATA),

@@ -11,7 +11,7 @@ from outlast.plan.plan import Member, Plan
 from outlast.services.contract import Service
 from outlast.spec.file import Directory, File, Ini, Scalar, Template, Text
 from outlast.spec.probe import Probe
-from outlast.spec.program import Program, Step
+from outlast.spec.program import Program, Space, Step
 from outlast.spec.secret import SecretRef
 from outlast.spec.service import MemberSpec, Option, Port, ServiceSpec
 
@@ -76,6 +76,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         ),
         prepare=(_check(plan, address),),
         programs=(_program(plan, member),),
+        space=Space(HOME, _space(plan)),
         probes=(
             Probe(
                 "amqp",
@@ -89,6 +90,11 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             ),
         ),
     )
+
+
+def _space(plan: Plan) -> int:
+    """More than at what RabbitMQ raises its alarm: that blocks publishers at every broker, until this one is gone."""
+    return round(1.25 * float(str(plan.option("rabbitmq", "disk_free_mib"))))
 
 
 def _peers(plan: Plan, member: Member) -> list[str]:
