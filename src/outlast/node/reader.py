@@ -112,7 +112,7 @@ class Reader:
         return replace(view, shortage=shortage, health=health, others=self.peers.others(view.member.service))
 
     def _deaf(self, view: MemberView, wanted: dict[Hashable, Probe]) -> MemberView:
-        """Whether those that hear no stop signal while they start have come up; asked also where another one is down."""
+        """Whether those that hear no stop signal while they start have come up; also where another one is down."""
         found: dict[str, bool | None] = {}
         for program in view.member.programs:
             if program.deaf_start and view.state(program.name) in UP:

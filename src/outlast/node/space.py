@@ -1,7 +1,7 @@
 """Members whose file system is nearly full: who can be spared is stopped before it drags the others along.
 
-A broker that has too little space blocks the publishers of the whole cluster; a database that finds none leaves it in its own
-time, or never. Both come back by themselves when there is room again.
+A broker that has too little space blocks the publishers of the whole cluster; a database that finds none leaves it in
+its own time, or never. Both come back by themselves when there is room again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from outlast.spec.bundle import BundleMember
 from outlast.spec.program import Space
 
 STEADY = 1.0
-"""Seconds for which it must be so: whoever is short of space says so meanwhile, and of two none leaves for the other."""
+"""Seconds for which it must be so: who is short of space says so meanwhile, and of two none leaves for the other."""
 
 BACK = 2.0
 """How many times the space that is needed must be free before a member counts as having it again."""

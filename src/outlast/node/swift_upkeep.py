@@ -4,8 +4,8 @@ Runs in OpenStack's environment. Each round runs Swift's own daemons once, one a
 Replication and postponed updates belong to every round; audits and the reaper to the first round of every hour.
 A daemon that raises is reported and tried again in the next round; it stops none of the others.
 
-A round begins at once when a node comes back. What it missed is given to it by the others' replicators only; until then its
-copy of a listing shows objects that were deleted meanwhile, and lacks new ones, to whoever happens to ask it.
+A round begins at once when a node comes back. What it missed is given to it by the others' replicators only; until then
+its copy of a listing shows objects that were deleted meanwhile, and lacks new ones, to whoever happens to ask it.
 """
 
 from __future__ import annotations
