@@ -218,10 +218,7 @@ def test_one_that_joins_is_stopped_at_once(database: Cluster) -> None:
         until(lambda: restarts(database, "s1", at) > 0, 60, "s1 is restarted")  # noqa: B023
         kill_after(process, 0.7 * (number % 3))
         options(database, 600 + number)
-        if number < 3:
-            process = database.start("up")
-        else:
-            process = _kill_between_file_and_restart(database, 600 + number)
+        process = database.start("up") if number < 3 else _kill_between_file_and_restart(database, 600 + number)
         until(lambda: restarts(database, "s1", at) > 1, 90, "s1 is restarted again")  # noqa: B023
         kill_now(process)
         took.append(stops(database, at)[-1])

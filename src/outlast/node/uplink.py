@@ -1,9 +1,9 @@
 """Gives a gateway's place to another node while this node's external network has no carrier.
 
 OVN moves a gateway when its *tunnels* fail (BFD); without its way out of the cluster it stays where it is, and every
-floating address on it is away for as long as that lasts. The chassis withdraws its offer to be one (`enable-chassis-as-gw`
-among its ovn-cms-options), which Neutron answers by scheduling its routers elsewhere, and offers itself again later.
-Were it the last one, Neutron would leave the routers where they are.
+floating address on it is away for as long as that lasts. The chassis withdraws its offer to be one
+(`enable-chassis-as-gw` among its ovn-cms-options), which Neutron answers by scheduling its routers elsewhere, and
+offers itself again later. Were it the last one, Neutron would leave the routers where they are.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _GROUP_LINK = 1
 
 @dataclass(frozen=True)
 class Standing:
-    """`carrier` since when (monotonic seconds); whether the node is withdrawn; how often the carrier was lost lately."""
+    """`carrier` since when (monotonic seconds); whether the node is withdrawn; how often it was lost lately."""
 
     carrier: bool
     since: float
@@ -106,18 +106,17 @@ class Uplink:
         if standing.out != (before.out if before else False):
             self._say(standing)
         stale = self._declared is None or self._declared[0] != standing.out
-        if stale or (standing.out and self._declared and now - self._declared[1] >= AGAIN):
-            if await declare("" if standing.out else self.offer):
-                self._declared = (standing.out, now)
+        due = stale or (standing.out and self._declared and now - self._declared[1] >= AGAIN)
+        if due and await declare("" if standing.out else self.offer):
+            self._declared = (standing.out, now)
 
     def _say(self, standing: Standing) -> None:
         if standing.out:
             words = f"{self.interface} has no carrier: offers itself as a gateway no more, its routers go to others"
             self._tell("openvswitch", "uplink.lost", words)
         else:
-            words = (
-                f"{self.interface} has had a carrier for {pause(standing.losses):g} s: offers itself as a gateway again"
-            )
+            held = f"{self.interface} has had a carrier for {pause(standing.losses):g} s"
+            words = f"{held}: offers itself as a gateway again"
             self._tell("openvswitch", "uplink.back", words)
 
 

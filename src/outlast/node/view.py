@@ -80,8 +80,8 @@ class MemberView:
     attempts          by step name, or "start"
     repair_after      seconds of bad answers after which a program is restarted; 0: never
     sick              programs whose answers stay bad, the longest first
-    deaf              of running programs that hear no stop signal while they start: whether they have come up, None where
-                      that is not known yet
+    deaf              of running programs that hear no stop signal while they start: whether they have come up, None
+                      where that is not known yet
     leaving           one of its programs is on the way out of the balancers
     left              the balancers send it nothing any more, and what it had is done
     shortage          it has too little space on its file system

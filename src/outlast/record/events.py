@@ -27,7 +27,7 @@ class Journal:
         self._unwritten: list[Event] = []
 
     def add(self, at: float, service: str, code: str, sentence: str, evidence: str = "") -> Event:
-        """Writes one event. On a full disk it is kept, with the latest KEEP_UNWRITTEN ones, until there is room again."""
+        """Writes one event. On a full disk it is kept, with up to KEEP_UNWRITTEN others, until there is room again."""
         self._seq += 1
         event = Event(self._seq, at, self.node, service, code, sentence, evidence)
         self._unwritten = [*self._unwritten[1 - KEEP_UNWRITTEN :], event]

@@ -56,7 +56,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Space:
-    """MiB that must be free on the file system of `path`. With less a member is stopped while the others can spare it."""
+    """MiB that must be free on the file system of `path`; with less a member is stopped while others can spare it."""
 
     path: str
     mib: int

@@ -1,4 +1,4 @@
-"""A request that stays unread hastens the question; one that is read does not. The kernel's own list, real connections."""
+"""A request that stays unread hastens the question, one that is read does not: real connections, the kernel's list."""
 
 from __future__ import annotations
 
