@@ -22,13 +22,17 @@ def probe_ms(plan: Plan) -> int:
 
 
 def ring_file(plan: Plan) -> File:
-    """The module that sets the times of the hash ring; who loads Neutron's OVN driver loads it before."""
+    """The module that sets the times of the hash ring and of the search for a leader; who loads Neutron's OVN driver loads it before."""
     template = Template("neutron", "neutron_ring.py.j2", ring_times(plan))
     return File(f"{PYTHON_CODE}/outlast_neutron_ring.py", template)
 
 
 def ring_times(plan: Plan) -> dict[str, object]:
-    """Times of the hash ring, in seconds. A worker is remembered as alive for `dead` and, in a cache, `cache` more."""
+    """Times of the hash ring, in seconds; of the search for a leader, in milliseconds.
+
+    A worker is remembered as alive for `dead` and, in a cache, `cache` more.
+    """
     dead = int(plan.option("neutron", "dead_worker") or 0)
     touch = max(1, dead // 4)
-    return {"touch": touch, "dead": dead, "cache": 2 * touch, "remember": 3 * dead}
+    ring = {"touch": touch, "dead": dead, "cache": 2 * touch, "remember": 3 * dead}
+    return ring | {"search_min": 200, "search_max": 400}
