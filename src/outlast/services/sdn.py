@@ -22,7 +22,7 @@ def probe_ms(plan: Plan) -> int:
 
 
 def ring_file(plan: Plan) -> File:
-    """The module that sets the times of the hash ring and of the search for a leader; who loads Neutron's OVN driver loads it before."""
+    """The module that sets those times; who loads Neutron's OVN driver loads it before."""
     template = Template("neutron", "neutron_ring.py.j2", ring_times(plan))
     return File(f"{PYTHON_CODE}/outlast_neutron_ring.py", template)
 
