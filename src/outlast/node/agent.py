@@ -103,7 +103,7 @@ class Agent:
         try:
             if await asyncio.to_thread(self.supervisor.shutting_down):
                 members = [member for member in bundle.members if member.leaves]
-                await asyncio.gather(*(self._leave(member) for member in members))
+                await asyncio.gather(self.uplink.leave(), *(self._leave(member) for member in members))
                 # Supervisord ends one program after the other; that took 40 s for those that may end at once.
                 services = {member.service for member in members}
                 for state in (one for one in self.snapshot.members if one.service in services):

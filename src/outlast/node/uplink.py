@@ -110,6 +110,11 @@ class Uplink:
         if due and await declare("" if standing.out else self.offer):
             self._declared = (standing.out, now)
 
+    async def leave(self) -> None:
+        """The node is shut down in order: its routers move now, not when its tunnels have been silent for a while."""
+        if self.interface and not (self.standing and self.standing.out):
+            await declare("")
+
     def _say(self, standing: Standing) -> None:
         if standing.out:
             words = f"{self.interface} has no carrier: offers itself as a gateway no more, its routers go to others"

@@ -114,6 +114,15 @@ def test_nothing_where_there_is_no_such_interface_or_no_gateway(world: World) ->
     assert world.declared == world.told == []
 
 
+def test_a_node_that_is_shut_down_withdraws(world: World) -> None:
+    asyncio.run(world.uplink.leave())
+    world.look(1.0, False)
+    asyncio.run(world.uplink.leave())
+    world.uplink.adopt([])
+    asyncio.run(world.uplink.leave())
+    assert world.declared == ["", ""], "once by leaving, once by the look; not without a link, nor where there is none"
+
+
 def test_a_new_bundle_with_the_same_link_changes_nothing(world: World) -> None:
     world.look(1.0, False)
     world.uplink.adopt([GATEWAY])
