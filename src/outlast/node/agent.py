@@ -24,9 +24,8 @@ from outlast.node.reader import Kept, Reader
 from outlast.node.recovery import Recovery, recoveries
 from outlast.node.serve import Server
 from outlast.node.supervisor import Supervisor
-from outlast.node.unread import Unread
-from outlast.node.uplink import Uplink
 from outlast.node.view import Attempt, MemberView, View, step_digest
+from outlast.node.watchers import Watchers
 from outlast.record import events
 from outlast.spec import bundle as bundles
 from outlast.spec import snapshot as snapshots
@@ -72,7 +71,7 @@ class Agent:
         self.recoveries: Mapping[str, Recovery] = {}
         self.reader: Reader | None = None
         self.ends = Ends()
-        self.uplink, self.unread = Uplink(self._event), Unread(self.prober.hasten)
+        self.watchers = Watchers(self._event, self.prober.hasten)
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -82,8 +81,7 @@ class Agent:
             asyncio.get_running_loop().add_signal_handler(name, stopping.set)
         server = Server({"/snapshot": self._answer_snapshot, "/events": self._answer_events})
         await server.listen_unix(disk.SOCKET)
-        for watch in (self.uplink.watch(), self.unread.watch()):
-            self.tasks.add(asyncio.create_task(watch))
+        self.tasks |= self.watchers.start()
         listening = False
         while not stopping.is_set() and code_digest() == self.code:
             self.wake.clear()
@@ -103,7 +101,7 @@ class Agent:
         try:
             if await asyncio.to_thread(self.supervisor.shutting_down):
                 members = [member for member in bundle.members if member.leaves]
-                await asyncio.gather(self.uplink.leave(), *(self._leave(member) for member in members))
+                await asyncio.gather(self.watchers.uplink.leave(), *(self._leave(member) for member in members))
                 # Supervisord ends one program after the other; that took 40 s for those that may end at once.
                 services = {member.service for member in members}
                 for state in (one for one in self.snapshot.members if one.service in services):
@@ -131,8 +129,7 @@ class Agent:
         self.journal = events.Journal(disk.EVENTS, self.bundle.node)
         self.checked_at = 0.0
         self.kept.attempts.clear()
-        for watcher in (self.uplink, self.unread):
-            watcher.adopt(self.bundle.members)
+        self.watchers.adopt(self.bundle)
         self.recoveries = recoveries(self.bundle, self)
         self.reader = Reader(self.bundle, self.prober, self.recoveries, self.kept)
         self._event("", "agent.bundle", f"took bundle {self.bundle.digest}")

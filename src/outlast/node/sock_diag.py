@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ SOCK_DIAG_BY_FAMILY, SOCK_DESTROY = 20, 21
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 1, 4, 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 ESTABLISHED = 1 << 1
-ALIVE = sum(1 << state for state in (1, 3, 4, 5, 8, 9))
+ALIVE = sum(1 << state for state in (1, 2, 3, 4, 5, 8, 9))
 """Established, being established, and half closed (include/net/tcp_states.h); not those that listen or are over."""
 
 _HEADER = struct.Struct("=IHHII")
@@ -47,6 +48,28 @@ def connections(link: socket.socket, states: int, port: int = 0) -> Iterator[Con
                 raise OSError(-struct.unpack_from("=i", body)[0], "the kernel does not list connections")
             found = _MESSAGE.unpack_from(body)
             yield Connection(found[4], found[6])
+
+
+def local(name: bytes) -> bytes:
+    """The IPv4 address of a connection's own end, packed."""
+    return name[4:8]
+
+
+def remote(name: bytes) -> tuple[bytes, int]:
+    """The IPv4 address, packed, and the port of the other end."""
+    return name[20:24], int.from_bytes(name[2:4], "big")
+
+
+def reset(link: socket.socket, name: bytes) -> None:
+    """End a connection at both ends, as far as the other one can be reached; the program here knows at once.
+
+    Raises OSError where the kernel cannot do it (CONFIG_INET_DIAG_DESTROY) or this process may not.
+    """
+    send(link, SOCK_DESTROY, NLM_F_ACK, name)
+    for kind, body in messages(link.recv(65536)):
+        code = -struct.unpack_from("=i", body)[0] if kind == NLMSG_ERROR else 0
+        if code not in (0, errno.ENOENT):
+            raise OSError(code, "the kernel does not reset connections")
 
 
 def send(link: socket.socket, kind: int, flags: int, name: bytes, states: int = ALIVE) -> None:

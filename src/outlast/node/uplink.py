@@ -90,9 +90,7 @@ class Uplink:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE) as link:
             link.bind((0, _GROUP_LINK))
             while True:
-                # What fails (a full disk takes no event) is tried again at the next look.
-                with contextlib.suppress(OSError):
-                    await self.turn(asyncio.get_running_loop().time())
+                await self.turn(asyncio.get_running_loop().time())
                 with contextlib.suppress(TimeoutError, OSError):
                     await asyncio.wait_for(asyncio.get_running_loop().sock_recv(link, 65536), LOOK)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from outlast.plan.plan import MANAGEMENT, Plan
+from outlast.plan.plan import CONTROL_DATA, MANAGEMENT, Plan
 from outlast.render.tree import NodeTree, RenderedFile, RenderedMember
-from outlast.spec.bundle import Bundle, BundleFile, BundleMember, Peer, encode
+from outlast.spec.bundle import Bundle, BundleFile, BundleMember, Peer, Watch, encode
 from outlast.spec.digest import digest as stable_digest
 from outlast.spec.probe import Probe
 from outlast.spec.program import Program, Step
@@ -56,6 +56,7 @@ def bundle(plan: Plan, tree: NodeTree, secrets: Mapping[str, str], code: Code) -
         zookeeper=_zookeeper(plan),
         vips=tuple(vip.address for vip in plan.vips.values() if tree.node in vip.priorities),
         repair_after=plan.timing.repair_after,
+        watch=_watch(plan, tree.node) if plan.timing.repair_after else None,
     )
     return replace(value, digest=hashlib.sha256(encode(value)).hexdigest()[:16])
 
@@ -65,6 +66,20 @@ def _zookeeper(plan: Plan) -> tuple[str, ...]:
         return ()
     port = plan.port("zookeeper", "client")
     return tuple(f"{address}:{port}" for address in plan.addresses("zookeeper"))
+
+
+LISTED = (("rabbitmq", "amqp"), ("memcached", "memcached"), ("ovn", "nb"), ("ovn", "sb"), ("zookeeper", "client"))
+"""Ports whose clients are told all members (decision 0003): no balancer ends what they have with one that is gone."""
+
+
+def _watch(plan: Plan, me: str) -> Watch | None:
+    listed = [(service, port) for service, port in LISTED if plan.has(service)]
+    members = {member.node for service, _ in listed for member in plan.members_of(service)}
+    peers = tuple((node.name, plan.address(node.name)) for node in plan.nodes if node.name in members - {me})
+    if not peers:
+        return None
+    ports = tuple(plan.port(service, port) for service, port in listed)
+    return Watch(plan.networks[CONTROL_DATA].interface, plan.address(me), peers, ports)
 
 
 def _peers(plan: Plan, me: str) -> tuple[Peer, ...]:

@@ -34,5 +34,5 @@ def ring_times(plan: Plan) -> dict[str, object]:
     """
     dead = int(plan.option("neutron", "dead_worker") or 0)
     touch = max(1, dead // 4)
-    ring = {"touch": touch, "dead": dead, "cache": 2 * touch, "remember": 3 * dead}
+    ring: dict[str, object] = {"touch": touch, "dead": dead, "cache": 2 * touch, "remember": 3 * dead}
     return ring | {"search_min": 200, "search_max": 400}

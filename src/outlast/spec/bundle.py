@@ -69,6 +69,17 @@ class Peer:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """Nodes whose clients here choose among them by themselves: `peers` as (name, address) on the network of
+    `interface`, on which this node has `address`; `ports` of what they serve. Without peers nothing is watched."""
+
+    interface: str
+    address: str
+    peers: tuple[tuple[str, str], ...] = ()
+    ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Bundle:
     """Desired state of one node.
 
@@ -88,6 +99,7 @@ class Bundle:
     format: int = FORMAT
     vips: tuple[str, ...] = field(default=())
     repair_after: float = 0.0
+    watch: Watch | None = None
 
 
 def encode(bundle: Bundle) -> bytes:

@@ -1,0 +1,46 @@
+"""What the agent watches beside its cycle, each in a task of its own: what the kernel tells needs no question."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from outlast.node.unread import Unread
+from outlast.node.uplink import Uplink
+from outlast.node.vanished import Vanished
+from outlast.spec.bundle import Bundle
+from outlast.spec.probe import Probe
+
+AGAIN = 5.0
+"""Seconds after which a watcher that failed begins anew."""
+
+Tell = Callable[[str, str, str], None]
+
+
+class Watchers:
+    """`tell(service, code, sentence)` makes an event; `hasten` asks a question now."""
+
+    def __init__(self, tell: Tell, hasten: Callable[[Probe], None]) -> None:
+        self._tell = tell
+        self.uplink, self.unread, self.vanished = Uplink(tell), Unread(hasten), Vanished(tell)
+
+    def start(self) -> set[asyncio.Task[None]]:
+        """Their tasks; they run until they are cancelled."""
+        found = {"uplink": self.uplink.watch, "unread": self.unread.watch, "vanished": self.vanished.watch}
+        return {asyncio.create_task(kept(name, watch, self._tell)) for name, watch in found.items()}
+
+    def adopt(self, bundle: Bundle) -> None:
+        """Go by a new bundle."""
+        self.uplink.adopt(bundle.members)
+        self.unread.adopt(bundle.members)
+        self.vanished.adopt(bundle.watch)
+
+
+async def kept(name: str, watch: Callable[[], Awaitable[None]], tell: Tell) -> None:
+    """Begin a watcher again whenever it fails, and say so: nobody would miss it before it is needed."""
+    while True:
+        try:
+            await watch()
+        except Exception as error:
+            tell("", "watch.failed", f"{name}: {type(error).__name__}: {error}; begins again in {AGAIN:g} s")
+        await asyncio.sleep(AGAIN)
