@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from outlast.drill.judge_stalls import beyond_doubt, lost_beyond_doubt, stalled, undisturbed
 from outlast.drill.judge_streams import Owners, Stream, longest_doubled
 from outlast.drill.measure import Clock, Mask, Requests, bad_ones, is_bad, waited
 from outlast.record.history import Operation, Stall
 from outlast.record.verdict import Budget, Finding
+
+MESSAGES = "rabbitmq"
+"""The service of what goes through the brokers."""
 
 ROUNDING = 1e-9
 """Differences of clock readings carry rounding; a figure this little above its limit is within it."""
@@ -166,9 +170,15 @@ def _redundancy(seen: Measured) -> Figure:
     return _since(times.redundant, seen)
 
 
-def _stall(seen: Measured) -> Figure:
-    """Longest wait of a request on a connection of its own, sent when or after the first fault took effect."""
-    waits = [(waited(request, seen.deadline), request) for request in seen.requests.fresh]
+def _stall(seen: Measured, messages: bool = False) -> Figure:
+    """Longest wait of a request on a connection of its own, sent when or after the first fault took effect.
+
+    Messages are counted apart (docs/decisions/0033): they go through no VIP, and their figure is another one.
+    """
+    mine = [request for request in seen.requests.fresh if (request.service == MESSAGES) == messages]
+    if messages and not mine and not any(request.service == MESSAGES for request in seen.requests.before):
+        return Figure(found=0.0, sure=0.0)  # a cluster without a broker, or a load without messages
+    waits = [(waited(request, seen.deadline), request) for request in mine]
     sure = [seconds for seconds, request in waits if beyond_doubt([request], seen.stalls, seen.deadline)]
     answered = any(not is_bad(request, seen.deadline) for _, request in waits)
     doubt = BLIND if seen.blind else "" if answered else "no request was answered well"
@@ -224,6 +234,7 @@ FIGURES: Mapping[str, Callable[[Measured], Figure]] = {
     "diverged": _kind("diverged"),
     "unsafe": _unsafe,
     "stall": _stall,
+    "message-stall": partial(_stall, messages=True),
     "detect": _detect,
     "mask": _mask,
     "repair": _repair,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from outlast.drill.judge_budgets import FIGURES, Figure, Measured, why_unknown
+from outlast.drill.judge_budgets import FIGURES, MESSAGES, Figure, Measured, why_unknown
 from outlast.drill.measure import Clock, bad_ones, by_service, outages
 from outlast.record.run import Mark
 from outlast.record.verdict import Budget, Finding, Level, ServiceLoss
@@ -72,8 +72,8 @@ def _broken(budget: Budget, seen: Measured, services: Sequence[ServiceLoss]) -> 
 def _detail(name: str, seen: Measured, services: Sequence[ServiceLoss]) -> str:
     if name in REQUESTS:
         return _by_service(name, seen)
-    if name == "stall" and services:
-        slowest = max(services, key=lambda service: (service.stall, service.service))
+    if name == "stall" and (through := [one for one in services if one.service != MESSAGES]):
+        slowest = max(through, key=lambda service: (service.stall, service.service))
         return f" ({slowest.service})"
     if name in ("stream-lost", "stream-gap"):
         hit = [stream.loss for stream in seen.streams if stream.loss.lost]

@@ -25,6 +25,10 @@ class _Kind:
     hang: Budgets
 
 
+def _stalled(seconds: float) -> Budgets:
+    return {"new-failed": 0, "stall": seconds, "message-stall": 5}
+
+
 _API = _Kind("api-kill", "api-hang", {"new-failed": 0, "repair": 2, "redundancy": 6}, {"detect": 2, "redundancy": 10})
 _WORKER = _Kind("worker-kill", "worker-hang", {"new-failed": 0, "detect": 10}, {"new-failed": 0, "detect": 10})
 _KINDS: Mapping[str, _Kind] = {
@@ -38,9 +42,11 @@ _KINDS: Mapping[str, _Kind] = {
         {"new-failed": 0, "owners": 0.3, "no-owner": 1},
         {"new-failed": 0, "owners": 0.3, "no-owner": 1},
     ),
-    "database": _Kind("database", "database", {"new-failed": 0, "stall": 2.5}, {"new-failed": 0, "stall": 2.5}),
-    "broker": _Kind("broker", "broker", {"new-failed": 0, "mask": 5}, {"mask": 5}),
-    "cache": _Kind("cache", "cache", {"new-failed": 0, "stall": 1}, {"new-failed": 0, "stall": 1}),
+    "database": _Kind("database", "database", _stalled(2.5), _stalled(2.5)),
+    "broker": _Kind(
+        "broker", "broker", {"new-failed": 0, "mask": 5, "message-stall": 5}, {"mask": 5, "message-stall": 5}
+    ),
+    "cache": _Kind("cache", "cache", _stalled(1), _stalled(1)),
     "coordination": _Kind(
         "coordination", "coordination", {"new-failed": 0, "failed": 0}, {"new-failed": 0, "failed": 0}
     ),

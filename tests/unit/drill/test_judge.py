@@ -187,6 +187,7 @@ def test_what_was_not_measured_is_no_pass(name: str) -> None:
 
 WATCHED = (("c1",),) * 240
 EVENTS = (event(EFFECT - 5), event(EFFECT + 0.5))
+CALL = request(9998, 15.5, ended=19.5, service="rabbitmq")
 TABLE: dict[str, tuple[float, dict[str, Any]]] = {
     "new-failed": (16, {"operations": spoiled(11, 12)}),
     "failed": (17, {"operations": (*spoiled(11, 12), bad(9999, 9.75, ended=10.0))}),
@@ -196,7 +197,8 @@ TABLE: dict[str, tuple[float, dict[str, Any]]] = {
     "resurrected": (1, {"findings": (replace(LOST, what="resurrected"),)}),
     "diverged": (1, {"findings": (replace(LOST, what="diverged"),)}),
     "unsafe": (1, {"findings": (LOST, replace(LOST, what="stale", safe=True))}),
-    "stall": (2.0, {"operations": (*load(), request(9999, 15.0, ended=17.0))}),
+    "stall": (2.0, {"operations": (*load(), request(9999, 15.0, ended=17.0), CALL)}),
+    "message-stall": (4.0, {"operations": (*load(), request(9999, 15.0, ended=20.0), CALL)}),
     "detect": (0.5, {"events": EVENTS}),
     "mask": (2.0 + QUICK, {"operations": spoiled(11, 12)}),
     "repair": (1.5, {"marks": (*MARKS, mark(EFFECT + 1.5, "repaired"))}),
@@ -222,6 +224,12 @@ def test_a_broken_budget_fails_and_is_told(name: str) -> None:
     verdict = judge(seen(budgets={name: found - QUICK}, **changes))
     assert verdict.result == "fail"
     assert verdict.reasons[-1].startswith(f"{name}: ")
+
+
+def test_without_messages_none_waits() -> None:
+    assert budget("message-stall", 1.0, operations=load()).held
+    early = request(9998, 2.0, service="rabbitmq")
+    assert budget("message-stall", 1.0, operations=(*load(), early)).held is None, "there were some, and then none"
 
 
 STAND = {"lost", "duplicated", "resurrected", "diverged", "unsafe", "owners"}

@@ -19,6 +19,7 @@ BUDGETS = {
     "new-failed": 3,
     "failed": 4,
     "stall": 2,
+    "message-stall": 2,
     "mask": 8,
     "detect": 3,
     "redundancy": 40,

@@ -63,14 +63,18 @@ class Messages:
                 connection.channel().queue_delete(name)
 
     def start(self, workloads: tuple[str, ...]) -> None:
-        """The consumers that these workloads need."""
-        wanted: list[tuple[str, Callable[[Connection, Message], None]]] = []
+        """The consumers that these workloads need.
+
+        Calls are answered on every member, where a service has its workers too; answers come to one, as to a caller.
+        """
+        wanted: list[tuple[int, str, Callable[[Connection, Message], None]]] = []
         if "mq-notices" in workloads:
-            wanted.append((self._queues["notices"], self._on_notice))
+            wanted.append((0, self._queues["notices"], self._on_notice))
         if "mq-rpc" in workloads:
-            wanted += [(self._queues["rpc"], _echo), (self._queues["reply"], self._on_reply)]
-        for number, (queue, work) in enumerate(wanted):
-            self._consumers.append(Consumer(partial(self._connect, number, heartbeat=HEARTBEAT), queue, work))
+            wanted += [(turn, self._queues["rpc"], _echo) for turn in range(len(self._broker.hosts))]
+            wanted.append((2, self._queues["reply"], self._on_reply))
+        for turn, queue, work in wanted:
+            self._consumers.append(Consumer(partial(self._connect, turn, heartbeat=HEARTBEAT), queue, work))
 
     def stop(self) -> None:
         for consumer in self._consumers:
