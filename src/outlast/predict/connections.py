@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from outlast.node.vanished import ROUND, SILENT
 from outlast.plan.kernel import SYSCTLS
 from outlast.plan.plan import Plan
 from outlast.predict.files import Described, Value, as_number
@@ -142,7 +143,7 @@ def _oslo(plan: Plan) -> Iterator[Prediction]:
             (as_number(keys.get("heartbeat_timeout_threshold"), 60.0), as_number(keys.get("heartbeat_rate"), 3.0))
             for keys in rabbit
         )
-        yield _noticed(*slow)
+        yield _noticed(*slow, ended=_ended(plan))
         answers = [sections.get("DEFAULT", {}).get("rpc_response_timeout") for sections in found]
         worst = max(as_number(value, 60.0) for value in answers if value is not None)
         yield Prediction(
@@ -160,10 +161,31 @@ def _oslo(plan: Plan) -> Iterator[Prediction]:
     yield from _memcached(plan, found)
 
 
-def _noticed(timeout: float, rate: float) -> Prediction:
+def _ended(plan: Plan) -> bool:
+    """Whether the agents end connections to a vanished member: somebody else must be there to be heard (decision 0032).
+
+    On a member's own node there is one other less.
+    """
+    return bool(plan.timing.repair_after) and len(plan.members_of("rabbitmq")) > 2
+
+
+def _noticed(timeout: float, rate: float, ended: bool) -> Prediction:
     """oslo.messaging looks 2 × rate times in a heartbeat time-out and sends `rate` times; the kernel, told to give up
     after the same time-out, ends the connection before two heartbeats are missed (pyamqp)."""
     pause = timeout / rate if rate else timeout
+    if ended and timeout > SILENT * ROUND:
+        return Prediction(
+            fault="broker node: connections noticed",
+            best=SILENT * ROUND,
+            worst=(SILENT + 1) * ROUND,
+            formula=f"{SILENT} + 1 rounds of {number(ROUND)} s without an echo",
+            source="node/vanished.py: the agent ends connections to a silent node",
+            scenario="power-rabbitmq-leader",
+            measures=("mask",),
+            budget="broker-clients",
+            change="not to be changed",
+            note=f"by heartbeats {number(timeout + 1.5 * pause)} s, where the broker is gone and its node's kernel is not",
+        )
     return Prediction(
         fault="broker node: connections noticed",
         best=timeout if timeout else NEVER,
