@@ -184,7 +184,7 @@ def _noticed(timeout: float, rate: float, ended: bool) -> Prediction:
             measures=("mask",),
             budget="broker-clients",
             change="not to be changed",
-            note=f"by heartbeats {number(timeout + 1.5 * pause)} s, where the broker is gone and its node's kernel is not",
+            note=f"by heartbeats, where its node's kernel goes on: {number(timeout + 1.5 * pause)} s",
         )
     return Prediction(
         fault="broker node: connections noticed",
