@@ -67,7 +67,9 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
 
 
 def _uplink(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """What the agent withdraws while the node has no way out of the cluster (node/uplink.py)."""
+    """What the agent withdraws while the node has no way out of the cluster (node/uplink.py), if it repairs at all."""
+    if not plan.timing.repair_after:
+        return ()
     return (("uplink", plan.networks[EXTERNAL].interface), ("offer", OFFER))
 
 
