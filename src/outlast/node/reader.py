@@ -82,8 +82,8 @@ class Reader:
             leaving=leaving.announced(member),
             left=name in kept.left,
         )
-        view = self._asked(view, wanted) if view.up else replace(view, needs=self._needs(view, wanted))
-        view = self._short(self._deaf(view, wanted))
+        view = self._asked(view, wanted) if view.up else self._partly(view, wanted)
+        view = self._short(self._deaf(view))
         step = pending_step(view)
         step_needs = self._ask(name, "step", step.needs if step else (), wanted)
         recovery = self.recoveries.get(member.start)
@@ -111,13 +111,19 @@ class Reader:
         health = Health("failed", "member.short", shortage.sentence)
         return replace(view, shortage=shortage, health=health, others=self.peers.others(view.member.service))
 
-    def _deaf(self, view: MemberView, wanted: dict[Hashable, Probe]) -> MemberView:
+    def _partly(self, view: MemberView, wanted: dict[Hashable, Probe]) -> MemberView:
+        """While one program is down the others are asked on: one that hung before would seem to have just begun."""
+        for key, probe, names in _questions(view):
+            if names and all(view.state(name) in UP for name in names):
+                wanted[key] = probe
+        return replace(view, needs=self._needs(view, wanted))
+
+    def _deaf(self, view: MemberView) -> MemberView:
         """Whether those that hear no stop signal while they start have come up; also where another one is down."""
         found: dict[str, bool | None] = {}
         for program in view.member.programs:
             if program.deaf_start and view.state(program.name) in UP:
-                asked = {key: probe for key, probe, names in _questions(view) if names == (program.name,)}
-                wanted.update(asked)
+                asked = [key for key, _, names in _questions(view) if names == (program.name,)]
                 found[program.name] = self.prober.has_come_up(asked)
         return replace(view, deaf=found)
 
