@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 
 from outlast.node import disk, leaving
 from outlast.node.decide import next_step
+from outlast.node.free_space import Spaces
 from outlast.node.peers import Peers
 from outlast.node.prober import Prober
 from outlast.node.recovery import Recovery
 from outlast.node.repair import in_question
-from outlast.node.space import Spaces
 from outlast.node.strain import IDLE, Strain
 from outlast.node.view import UP, Asked, Attempt, MemberView, View
 from outlast.spec.bundle import Bundle, BundleMember

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from member_views import MEMBER, NOW, SETTLED, STOPPED, states, view
 
-from outlast.node import space
+from outlast.node import free_space
 from outlast.node.decide import member_action
-from outlast.node.space import BACK, STEADY, Spaces, free_mib, judge, spared
+from outlast.node.free_space import Spaces, free_mib
+from outlast.node.space import BACK, STEADY, judge, spared
 from outlast.node.view import MemberView, Others, Shortage
 from outlast.spec.program import Space
 
@@ -78,7 +79,7 @@ def test_never_below_a_majority(well: int, of: int, waited: float) -> None:
 
 def test_looking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     free: dict[str, float | None] = {"/data": 5.0, "/gone": None}
-    monkeypatch.setattr(space, "free_mib", free.get)
+    monkeypatch.setattr(free_space, "free_mib", free.get)
     spaces = Spaces()
     members = [BROKER, replace(MEMBER, service="other"), replace(BROKER, service="new", space=Space("/gone", 100))]
     spaces.look(members, 1.0)
