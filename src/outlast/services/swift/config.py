@@ -91,7 +91,7 @@ def _cache(plan: Plan) -> oslo.Section:
         "io_timeout": 0.5,
         "tries": 3,
         "error_suppression_limit": 3,
-        "error_suppression_interval": 10,
+        "error_suppression_interval": oslo.cache_retry(plan),
     }
 
 
