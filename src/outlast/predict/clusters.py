@@ -25,6 +25,8 @@ BEAT, SILENCE, SHORT, LONG = 0.1, 0.2, 0.6, 1.0
 """RabbitMQ's own, in seconds: beats of its failure detector (aten); silence that it takes for a failure (about twice
 that); the longest short election time-out (ra: 100 ms + up to 5 × 100 ms) and the random part of a long one."""
 _USER_TIMEOUT = re.escape(USER_TIMEOUT.format("N")).replace("N", r"(\d+)")
+RESENT = 0.4
+"""The kernel counts a user time-out from the first packet that it sends again: a probe and a first time-out later."""
 RANGE = 1.0
 """ovsdb-server adds up to a second to the election timer (ELECTION_RANGE_MSEC in ovsdb/raft.c)."""
 
@@ -81,10 +83,10 @@ def _rabbitmq(plan: Plan) -> Iterator[Prediction]:
     raw = re.search(_USER_TIMEOUT, described.text("advanced.config"))
     silence = float(raw[1]) / 1000 if raw else math.inf
     # Whichever speaks first: the failure detector, or the closed connection between the brokers.
-    parted = min(silence + BEAT, 1.25 * tick)
+    parted = min(silence + BEAT + RESENT, 1.25 * tick)
     noticed = min(poll + SILENCE, parted)
     ticks = f"1.25 × {number(tick)}"
-    formula = f"min({number(silence)} + {number(BEAT)}, {ticks})" if raw else ticks
+    formula = f"min({number(silence)} + {number(BEAT + RESENT)}, {ticks})" if raw else ticks
     yield Prediction(
         fault="broker node power loss: queue leaders",
         best=min(SILENCE + poll, silence, 0.75 * tick + BEAT),

@@ -19,9 +19,11 @@ class Timing:
     api_queue: connections that wait at an API which accepts none. One that hangs with a full queue fails its checks at
     the connection, sooner than by its silence. uWSGI's own default is 100.
     leave: a program behind the balancers is taken out of them before it is stopped on purpose.
+    broker_poll: how often a queue's members look whether their leader's node is still there.
     broker_silence: for how long what a broker sent another may stay unconfirmed by the other's kernel before their
-    connection counts as broken, and the other as away; 0: until net ticks fail. A loss of 5 % either way loses four
-    transmissions in a row, which this allows, once in ten thousand times.
+    connection counts as broken, and the other as away; 0: until net ticks fail. Longer than an election takes, counted
+    from the fault (2.2 s): what was published meanwhile is sent again when the other is known to be away, and what
+    then goes to a leader that is none waits ten seconds for the next time.
     network_silence: how long an endpoint node may hear no majority of the controllers on a network before it gives up
     the VIPs that need it; 0: for ever.
     """
@@ -50,8 +52,8 @@ class Timing:
     galera_install: float = 1.5
     flush_at_commit: int = 1
     net_ticktime: int = 5
-    broker_poll: float = 1.0
-    broker_silence: float = 1.5
+    broker_poll: float = 0.5
+    broker_silence: float = 2.5
     amqp_heartbeat: int = 5
     tcp_user_timeout: float = 5.0
     rpc_response_timeout: int = 30
