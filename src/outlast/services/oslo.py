@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from outlast.plan.plan import Member, Plan
+from outlast.services import caches
 from outlast.spec.file import Directory, File, Ini, Scalar, Template
 from outlast.spec.probe import Probe
 from outlast.spec.program import LEAVING, Leave, Program
@@ -149,42 +150,6 @@ def rpc(plan: Plan, member: Member, topic: str, *, program: str) -> Probe:
     )
 
 
-def memcached_servers(plan: Plan) -> str:
-    """host:port of every memcached member, the same order everywhere (the order decides where a key lives)."""
-    port = plan.port("memcached", "memcached") if plan.has("memcached") else 0
-    return ",".join(f"{address}:{port}" for address in plan.addresses("memcached"))
-
-
-def cache_retry(plan: Plan) -> int:
-    """Seconds for which a cache that failed is left aside.
-
-    Without any cache Keystone answers everything itself: when all three had hung for a second, the ten seconds that
-    followed were what clients noticed. Where agents repair, a cache is back within two; one whose node is away costs no
-    time-out.
-    """
-    return 3 if plan.timing.repair_after else 10
-
-
-def cache(plan: Plan) -> Section:
-    """[cache]: a pool that leaves a dead or hung memcached aside.
-
-    A hung server costs one socket time-out every `memcache_dead_retry` seconds; the defaults (3 s, 300 s) would be
-    felt in every request and keep an empty cache for minutes after a short outage.
-    """
-    if not plan.has("memcached"):
-        return {"enabled": False}
-    return {
-        "enabled": True,
-        "backend": "oslo_cache.memcache_pool",
-        "memcache_servers": memcached_servers(plan),
-        "memcache_dead_retry": cache_retry(plan),
-        "socket_timeout": 0.5,
-        "memcache_pool_maxsize": 20,
-        "memcache_pool_unused_timeout": 60,
-        "memcache_pool_connection_get_timeout": 1,
-    }
-
-
 def _identity(plan: Plan, user: str) -> Section:
     return {
         "auth_type": "password",
@@ -213,9 +178,9 @@ def authtoken(plan: Plan, service: str) -> Section:
     }
     if plan.has("memcached"):
         section |= {
-            "memcached_servers": memcached_servers(plan),
+            "memcached_servers": caches.servers(plan),
             "memcache_use_advanced_pool": True,
-            "memcache_pool_dead_retry": cache_retry(plan),
+            "memcache_pool_dead_retry": caches.retry(plan),
             "memcache_pool_socket_timeout": 1,
             "memcache_pool_conn_get_timeout": 1,
             "memcache_pool_maxsize": 20,

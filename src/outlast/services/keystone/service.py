@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from outlast.plan.plan import Member, Plan
-from outlast.services import oslo
+from outlast.services import caches, oslo
 from outlast.services.contract import Service
 from outlast.spec.file import Directory, File, Ini, Template, Text
 from outlast.spec.program import Step
@@ -79,7 +79,7 @@ def _sections(plan: Plan) -> dict[str, oslo.Section]:
         "DEFAULT": oslo.defaults(),
         "api": oslo.answers(),
         "database": oslo.database(plan, "keystone"),
-        "cache": oslo.cache(plan),
+        "cache": caches.section(plan),
         "token": {"provider": "fernet", "expiration": plan.option("keystone", "token_seconds")},
         "fernet_tokens": {"key_repository": FERNET, "max_active_keys": 3},
         "fernet_receipts": {"key_repository": FERNET, "max_active_keys": 3},

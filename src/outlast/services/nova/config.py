@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from outlast.plan.plan import Plan
-from outlast.services import oslo
+from outlast.services import caches, oslo
 from outlast.spec.secret import SecretRef
 
 
@@ -35,7 +35,7 @@ def shared(plan: Plan, node: str) -> dict[str, oslo.Section]:
         "neutron": oslo.auth(plan, "neutron") | oslo.adapter(plan) | metadata,
         "service_user": service_user | oslo.auth(plan, "nova"),
         "keystone": oslo.session() | oslo.adapter(plan),
-        "cache": oslo.cache(plan),
+        "cache": caches.section(plan),
         "vnc": {"enabled": False},
         "spice": {"enabled": False},
         "oslo_concurrency": oslo.concurrency(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from outlast.plan.plan import Member, Plan
-from outlast.services import oslo
+from outlast.services import caches, oslo
 from outlast.spec.program import LEAVING
 from outlast.spec.secret import SecretRef
 
@@ -85,13 +85,13 @@ def _proxy_app() -> oslo.Section:
 def _cache(plan: Plan) -> oslo.Section:
     return {
         "use": "egg:swift#memcache",
-        "memcache_servers": oslo.memcached_servers(plan),
+        "memcache_servers": caches.servers(plan),
         "connect_timeout": 0.3,
         "pool_timeout": 1,
         "io_timeout": 0.5,
         "tries": 3,
         "error_suppression_limit": 3,
-        "error_suppression_interval": oslo.cache_retry(plan),
+        "error_suppression_interval": caches.retry(plan),
     }
 
 

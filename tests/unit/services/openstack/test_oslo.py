@@ -8,7 +8,7 @@ from pathlib import Path
 from openstack_plan import OURS, files, ini, sample, without
 
 import outlast.services
-from outlast.services import oslo
+from outlast.services import caches, oslo
 from outlast.services.oslo_check import unknown_options
 from outlast.spec.secret import PLACEHOLDER
 
@@ -76,7 +76,7 @@ def test_missing_consumers_are_given_up_before_the_answer_is() -> None:
 
 def test_without_memcached_nothing_is_cached_in_it() -> None:
     plan = without(sample(), "memcached")
-    assert oslo.cache(plan) == {"enabled": False}
+    assert caches.section(plan) == {"enabled": False}
     assert "memcached_servers" not in oslo.authtoken(plan, "nova")
 
 
