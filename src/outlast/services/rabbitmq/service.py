@@ -38,6 +38,8 @@ ACCOUNT = "rabbitmq"
 USER = "openstack"
 USER_TIMEOUT = "{{raw, 6, 18, <<{}:32/native>>}}"
 """TCP_USER_TIMEOUT (tcp(7)) in milliseconds, in Erlang's words; RabbitMQ's networking guide gives the same for AMQP."""
+STARTS_IN_VAIN = 3
+"""Starts in a row that ended before the broker listened, after which its data count as unreadable."""
 FEATURE_FLAGS = (
     "message_containers_deaths_v2",
     "quorum_queue_non_voters",
@@ -69,7 +71,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             File(CHECK, Template("rabbitmq", "rabbitmq-check.sh.j2", {"config": CONFIG}), 0o755, on_change="none"),
             File(
                 START,
-                Template("rabbitmq", "rabbitmq-start.sh.j2", {"home": HOME, "peers": _peers(plan, member)}),
+                Template("rabbitmq", "rabbitmq-start.sh.j2", _start(plan, member)),
                 0o755,
                 on_change="none",
             ),
@@ -90,6 +92,11 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             ),
         ),
     )
+
+
+def _start(plan: Plan, member: Member) -> dict[str, object]:
+    port = plan.port("rabbitmq", "amqp")
+    return {"home": HOME, "peers": _peers(plan, member), "port": port, "starts": STARTS_IN_VAIN}
 
 
 def _space(plan: Plan) -> int:
