@@ -137,6 +137,29 @@ def test_a_broker_without_its_data_joins_as_a_new_one(messages: Cluster) -> None
     assert broker(messages, "fetch", "s2", "whole") == confirmed
 
 
+def test_a_broker_that_cannot_read_its_data_joins_as_a_new_one(messages: Cluster) -> None:
+    """But only while the others are a majority without it: else what it has may be all that is left."""
+    confirmed = broker(messages, "publish", "s1", "torn", 50)
+    messages.poweroff("s1")
+    pid, _ = messages.programs()["s3", "rabbitmq"]
+    logs = "/var/lib/rabbitmq/mnesia/rabbit@s3/*/rabbit@s3"
+    spoil = f"for log in {logs}/*.wal {logs}/*/*.segment; do [ ! -e $log ] || head -c 3000 /dev/urandom >$log; done"
+    messages.inside("s3", "sh", "-c", f"kill -9 -{_group(messages, pid)}; {spoil}", check=False)
+
+    def starts() -> int:
+        return int(messages.inside("s3", "cat", "/var/lib/rabbitmq/failed-starts", check=False).strip() or 0)
+
+    until(lambda: starts() > 4, 120, starts, poll=0.5)
+    assert "unreadable" not in messages.inside("s3", "ls", "/var/lib/rabbitmq")
+    begun = time.monotonic()
+    messages.poweron("s1")
+    messages.await_settled(120)
+    until(lambda: [running_brokers(messages, node) for node in NODES] == [3, 3, 3], 60, "three brokers", poll=1.0)
+    print(f"a broker with spoilt data is a member again {time.monotonic() - begun:.1f} s after there is a majority")
+    assert "unreadable" in messages.inside("s3", "ls", "/var/lib/rabbitmq")
+    assert broker(messages, "fetch", "s3", "torn") == confirmed
+
+
 def test_confirmed_messages_outlive_a_total_power_loss(messages: Cluster) -> None:
     confirmed = broker(messages, "publish", "s2", "kept", 200)
     assert len(confirmed) == 200
