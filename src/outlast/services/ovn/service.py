@@ -9,7 +9,7 @@ from outlast.services.contract import Service
 from outlast.services.sdn import probe_ms, remotes
 from outlast.spec.file import Directory, File, Template, Text
 from outlast.spec.probe import Probe
-from outlast.spec.program import Program
+from outlast.spec.program import Program, Space
 from outlast.spec.service import MemberSpec, Option, Port, ServiceSpec
 
 SPEC = ServiceSpec(
@@ -44,6 +44,12 @@ NAMES = {"nb": "OVN_Northbound", "sb": "OVN_Southbound"}
 SCRIPT = "/usr/local/lib/outlast/ovn-db"
 
 
+STARTS_IN_VAIN = 3
+"""Starts in a row that ended before the server answered, after which its file counts as unreadable."""
+SPACE_MIB = 50
+"""Many times what a database grows by before it compacts itself."""
+
+
 def describe(plan: Plan, member: Member) -> MemberSpec:
     """One node's pair of database members and its northd."""
     address = plan.address(member.node)
@@ -60,6 +66,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             Program("ovn-sb", (SCRIPT, "sb"), priority=20),
             Program("ovn-northd", _northd(plan), priority=21),
         ),
+        space=Space("/var/lib/ovn", SPACE_MIB),
         probes=(
             *(
                 Probe("ovsdb", address, plan.port("ovn", db), contains=name, program=f"ovn-{db}", interval=2.0)
@@ -85,6 +92,7 @@ def _variables(plan: Plan, member: Member) -> dict[str, object]:
         "peers": tuple(peer for peer in plan.addresses("ovn") if peer != address),
         "majority": len(plan.members_of("ovn")) // 2 + 1,
         "founder": member.founder,
+        "starts": STARTS_IN_VAIN,
         "election_ms": round(float(plan.option("ovn", "election_timer") or 0) * 1000),
         "ports": {port.name.replace("-", "_"): port.number for port in SPEC.ports},
     }
