@@ -91,8 +91,8 @@ def test_a_killed_broker_is_back_by_itself(messages: Cluster) -> None:
     print(f"a killed broker was back after {time.monotonic() - begun:.1f} s")
 
 
-def _group(cluster: Cluster, pid: int) -> str:
-    return cluster.inside("s2", "ps", "-o", "pgid=", "-p", str(pid)).strip()
+def _group(cluster: Cluster, pid: int, node: str = "s2") -> str:
+    return cluster.inside(node, "ps", "-o", "pgid=", "-p", str(pid)).strip()
 
 
 def test_a_killed_cache_and_zookeeper_are_back(messages: Cluster) -> None:
@@ -144,7 +144,7 @@ def test_a_broker_that_cannot_read_its_data_joins_as_a_new_one(messages: Cluster
     pid, _ = messages.programs()["s3", "rabbitmq"]
     logs = "/var/lib/rabbitmq/mnesia/rabbit@s3/*/rabbit@s3"
     spoil = f"for log in {logs}/*.wal {logs}/*/*.segment; do [ ! -e $log ] || head -c 3000 /dev/urandom >$log; done"
-    messages.inside("s3", "sh", "-c", f"kill -9 -{_group(messages, pid)}; {spoil}", check=False)
+    messages.inside("s3", "sh", "-c", f"kill -9 -{_group(messages, pid, 's3')}; {spoil}", check=False)
 
     def starts() -> int:
         return int(messages.inside("s3", "cat", "/var/lib/rabbitmq/failed-starts", check=False).strip() or 0)
