@@ -387,7 +387,10 @@ def remove_the_rest(cloud: Cloud, name: str) -> None:
 
 
 def main() -> int:
-    order = json.load(sys.stdin)
+    written = sys.stdin.read()
+    if not written:
+        return 1  # whoever was to say what to do has been interrupted
+    order = json.loads(written)
     cloud = connect(order["auth"])
     try:
         return {"run": run, "second": second, "forget": forget, "clean": clean}[order["action"]](cloud, order)

@@ -88,6 +88,7 @@ def variables(plan: Plan) -> dict[str, object]:
         "threads": plan.option("haproxy", "threads"),
         "client_keepalive": plan.option("haproxy", "client_keepalive"),
         "connect": milliseconds(timing.connect_timeout),
+        "retries": timing.connect_retries,
         "check_timeout": milliseconds(timing.check_timeout),
         "redispatch": timing.redispatch,
         "observe": timing.observe,

@@ -38,7 +38,7 @@ SPEC = ServiceSpec(
         oslo.THREADS,
         Option(
             "gateway_failover",
-            1.2,
+            0.6,
             "Seconds of silence after which a gateway's routers move to another one (three BFD intervals).",
             minimum=0.3,
             maximum=30,

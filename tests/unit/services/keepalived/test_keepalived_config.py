@@ -99,7 +99,7 @@ def test_the_guard_knows_whose_majority_each_vip_needs(tmp_path: Path) -> None:
             "/run/outlast/track/network-control-data",
         ),
     )  # fmt: skip
-    assert settings.quorum == QuorumLimits(limit=1.0)
+    assert settings.quorum == QuorumLimits(limit=0.6)
     assert settings.instances[0].networks == ("management", "control-data")
     config = files(sample(), "keepalived", "c2")[CONFIG]
     external, internal = block(config, "vrrp_instance external"), block(config, "vrrp_instance internal")
