@@ -36,6 +36,7 @@ def load(address: str, port: str, seconds: str, rate: str) -> None:
     outcomes: Counter[str] = Counter()
     waits: list[float] = []
     first: dict[str, float] = {}
+    last: dict[str, float] = {}
 
     async def one() -> None:
         began = time.monotonic()
@@ -53,7 +54,8 @@ def load(address: str, port: str, seconds: str, rate: str) -> None:
         except (OSError, TimeoutError) as error:
             outcome = type(error).__name__
         outcomes[outcome] += 1
-        first.setdefault(outcome, began)
+        first[outcome] = min(began, first.get(outcome, began))
+        last[outcome] = max(began, last.get(outcome, began))
         waits.append(time.monotonic() - began)
 
     async def main() -> None:
@@ -65,7 +67,7 @@ def load(address: str, port: str, seconds: str, rate: str) -> None:
         await asyncio.gather(*tasks)
 
     asyncio.run(main())
-    sys.stdout.write(json.dumps({"outcomes": outcomes, "worst": max(waits), "first": first}) + "\n")
+    sys.stdout.write(json.dumps({"outcomes": outcomes, "worst": max(waits), "first": first, "last": last}) + "\n")
 
 
 def hold(address: str, port: str) -> None:

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from outlast.node.guard.quorum import QuorumLimits, Standing, advance, changed, fresh, hold, needed
+from outlast.node.guard.quorum import (
+    QuorumLimits,
+    Standing,
+    advance,
+    changed,
+    doubtful,
+    fresh,
+    hold,
+    needed,
+)
 
 LIMITS = QuorumLimits()
 PEERS = ("b", "c")
@@ -58,6 +67,18 @@ def cut(standing: Standing | None = None) -> Standing:
 )
 def test_cut_off(peers: str, rounds: list[str], is_cut: bool) -> None:
     assert play(armed(tuple(peers)), rounds)[-1].cut is is_cut
+
+
+@pytest.mark.parametrize(
+    ("rounds", "put_off"),
+    [(["bc"], False), (["b"], False), (["c", ""], True), (["", "c"], False), ([""] * 3, True), ([""] * 6, True)],
+)
+def test_one_round_without_a_majority_is_a_doubt(rounds: list[str], put_off: bool) -> None:
+    assert doubtful(play(armed(), rounds)[-1], LIMITS) is put_off
+
+
+def test_who_never_heard_a_majority_has_no_doubt() -> None:
+    assert not any(doubtful(one, LIMITS) for one in play(fresh(0.0, PEERS), [""] * 20))
 
 
 def test_seconds_until_a_dead_network_is_noticed() -> None:

@@ -14,6 +14,7 @@ from outlast.errors import OutlastError
 from outlast.node.guard import sockets, writers
 from outlast.node.guard.check import check_balancer
 from outlast.node.guard.decide import Action, BalancerView, balancer_action, balancer_fault
+from outlast.node.guard.doors import Doors
 from outlast.node.guard.heartbeat import Heartbeat
 from outlast.node.guard.journal import Journal
 from outlast.node.guard.loop import Loop, favour
@@ -36,6 +37,7 @@ class BalancerGuard:
         self.journal = Journal(Path(self.settings.state), self.settings.name)
         self.loop = Loop()
         self.held: sockets.Sockets = {}
+        self.doors = Doors(Path(self.settings.state))
         self.child: Child | None = None
         self.leaving: list[Child] = []
         self.heartbeat = Heartbeat(self.settings.alive)
@@ -58,6 +60,7 @@ class BalancerGuard:
             action = balancer_action(self._look(), self.settings.limits)
             self._act(action)
             self._judge()
+            self.doors.look(self.held)
             self._chores()
             late = self.loop.turn(TURN if self.view.answered else QUICK_TURN)
             if late > LATE:
@@ -83,6 +86,8 @@ class BalancerGuard:
         if orphan is None:
             self._track(True)
         self.held = self._bind(have)
+        self.doors.open(self.held)
+        self.loop.watch(self.doors.sock.fileno(), self._doors)
         if orphan is not None:
             self._own(orphan)
             self.journal.event("guard-adopted", f"took over process {orphan.pid} with {len(have)} sockets")
@@ -99,6 +104,11 @@ class BalancerGuard:
                 self.journal.event("guard-bind", self.reason)
                 self._publish()
                 time.sleep(0.5)
+
+    def _doors(self) -> None:
+        if closed := self.doors.heard(self.held):
+            words = f"no majority answered just now: new connections to {', '.join(sorted(closed))} are put off"
+            self.journal.event("guard-put-off", words)
 
     def _own(self, child: Child) -> None:
         self.child = child
@@ -316,7 +326,9 @@ class BalancerGuard:
         return False
 
     def _stop(self) -> None:
-        """Let the VIPs go first, then let requests in flight finish, within a bound."""
+        """What is under way ends here, what is new is put off until the VIPs are elsewhere; all within bounds."""
+        self.doors.shut(self.held)
+        time.sleep(self.settings.put_off_seconds)
         self._track(True)
         until = time.monotonic() + self.settings.leave_seconds
         while time.monotonic() < until:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import socket
@@ -10,11 +9,12 @@ import struct
 from collections.abc import Mapping
 from contextlib import suppress
 
+from outlast.node.guard import bpf
+
 ECHO, REPLY = 8, 0
 HEAD = struct.Struct("!BBHHH")
 BODY = struct.Struct("!8sQ")
 SOL_RAW, ICMP_FILTER = 255, 1  # linux/icmp.h
-SO_ATTACH_FILTER = 26
 NETWORK_CONTROL = 0xC0  # DSCP CS6, as VRRP's adverts: a full link drops other packets first
 OWN_FAULT = (errno.EPERM, errno.ENOMEM, errno.ENFILE, errno.EMFILE)  # could not ask: the network is not to blame
 
@@ -112,15 +112,11 @@ class Echo:
 
 def only(sock: socket.socket, identity: int) -> None:
     """Let the kernel pass answers of this identity alone: somebody else's flood of pings must not fill the buffer."""
-    program = b"".join(
-        struct.pack("=HBBI", *one)
-        for one in (
-            (0xB1, 0, 0, 0),  # x = length of the IP header
-            (0x48, 0, 0, 4),  # a = half word at x + 4, the identity
-            (0x15, 0, 1, identity),
-            (0x06, 0, 0, 0xFFFF),
-            (0x06, 0, 0, 0),
-        )
+    program = (
+        (0xB1, 0, 0, 0),  # x = length of the IP header
+        (0x48, 0, 0, 4),  # a = half word at x + 4, the identity
+        (0x15, 0, 1, identity),
+        (0x06, 0, 0, 0xFFFF),
+        (0x06, 0, 0, 0),
     )
-    held = ctypes.create_string_buffer(program, len(program))
-    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(held)))
+    bpf.attach(sock, program)

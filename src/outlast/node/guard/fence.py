@@ -12,7 +12,7 @@ from typing import Any
 
 from outlast.node.guard.echo import Echo
 from outlast.node.guard.journal import Journal, write_atomically
-from outlast.node.guard.quorum import QuorumLimits, Standing, advance, changed, fresh
+from outlast.node.guard.quorum import QuorumLimits, Standing, advance, changed, doubtful, fresh
 from outlast.node.guard.settings import Network
 
 SLOW = 0.5
@@ -150,6 +150,10 @@ class Fence:
             self.journal.event("guard-track", f"cannot write {path}: {error}")
             return
         item.written = cut
+
+    def doubted(self) -> frozenset[str]:
+        """Networks of which no majority was heard at last."""
+        return frozenset(name for name, item in self.watched.items() if doubtful(item.standing, self.limits))
 
     def overdue(self) -> tuple[str, ...]:
         """Networks that were cut off SLOW seconds ago: whose addresses must have left by now. Each is named once."""

@@ -16,6 +16,7 @@ class QuorumLimits:
 
     gap: rounds without a majority that make an interruption; less is the loss of a packet. gaps, within: so many
     interruptions in so many rounds are a flapping link, which is as bad as a dead one.
+    doubt: rounds without a majority after which new connections are put off: the node may be about to be cut off.
     hold: rounds with a steady majority before a first return. Each further cut doubles it, up to hold_most, until a
     node was joined for `forget` rounds.
     """
@@ -24,6 +25,7 @@ class QuorumLimits:
     limit: float = 1.0
     gap: int = 3
     gaps: int = 3
+    doubt: int = 1
     within: int = 50
     hold: int = 10
     hold_most: int = 80
@@ -80,6 +82,11 @@ def hold(cuts: int, limits: QuorumLimits) -> int:
     if not cuts:
         return limits.gap
     return int(min(limits.hold_most, limits.hold * 2 ** min(max(cuts, 1) - 1, 16)))
+
+
+def doubtful(standing: Standing, limits: QuorumLimits) -> bool:
+    """Whether a VIP that needs this network may be about to leave: no majority answered lately."""
+    return standing.armed and (standing.cut or standing.missed >= limits.doubt)
 
 
 def advance(before: Standing, at: float, answered: Mapping[str, int], limits: QuorumLimits) -> Standing:

@@ -14,6 +14,7 @@ from typing import Any
 from outlast.errors import OutlastError
 from outlast.node.guard.check import check_router
 from outlast.node.guard.decide import Action, RouterView, router_action, router_limits
+from outlast.node.guard.doors import Bell
 from outlast.node.guard.fence import Fence
 from outlast.node.guard.journal import Journal
 from outlast.node.guard.loop import Loop, favour
@@ -55,6 +56,7 @@ class RouterGuard:
         self.reason = self.reload_sentence = ""
         self.reload_ok, self.outdated = True, False
         self.fence = Fence(self.journal, self.settings.networks, self.settings.quorum, leaving=self._leaving)
+        self.bell = Bell(Path(self.settings.state))
         self._published = 0.0
         self._fifo = -1
         self._text = ""
@@ -82,11 +84,17 @@ class RouterGuard:
         """Keepalived follows the track files by itself; where it did not, its addresses go first and then itself."""
         if self.fence.turn():
             self._publish()
+        doubted = self.fence.doubted()
+        self.bell.say(frozenset(item.address for item in self._held() if doubted & set(item.networks)))
         lost = frozenset(self.fence.overdue())
         late = tuple(item for item in self.settings.instances if lost & set(item.networks))
         if self._remove_addresses(late) and self.child:
             self.journal.event("guard-kill", "keepalived did not give up its addresses: killing it")
             self._ended("keepalived did not give up its addresses")
+
+    def _held(self) -> list[Instance]:
+        """Whose addresses are here, by what Keepalived said last."""
+        return [one for one in self.settings.instances if self.instances.get(one.name, {}).get("state") == "MASTER"]
 
     def _begin(self) -> None:
         last = self.journal.last()

@@ -35,6 +35,7 @@ class BalancerSettings:
     """Everything the guard of HAProxy needs. `tcp_user_timeout` and `keepalive` in seconds (0: as the kernel does).
 
     `shut_after`: seconds from a server's going down to the end of its sessions; 0: HAProxy ends them itself.
+    `put_off_seconds`: how long before the VIPs leave at an ordered stop new connections are no longer taken.
     """
 
     name: str
@@ -52,6 +53,7 @@ class BalancerSettings:
     leave_seconds: float
     stop_seconds: float
     shut_after: float = 0.0
+    put_off_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

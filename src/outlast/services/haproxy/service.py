@@ -27,6 +27,9 @@ ALIVE, ADMIN = "/run/haproxy/alive.sock", "/run/haproxy/admin.sock"
 TRACK, STATE = "/run/outlast/track/haproxy", "/run/outlast/guard"
 KEEPALIVE = (2, 1, 3)
 STREAM_TIMEOUT = 3600.0
+PUT_OFF = 0.3
+"""Seconds for which requests under way may end before an ordered stop moves the VIPs. With what the move takes (0.4) it
+must stay below one second: so long a client waits before it asks a second time."""
 
 SPEC = ServiceSpec(
     name="haproxy",
@@ -124,6 +127,7 @@ def guard_settings(plan: Plan) -> str:
         "keepalive": list(KEEPALIVE),
         "limits": {"interval": 0.2, "limit": 0.6, "start_limit": 3.0, "fault_after": 0.6},
         "shut_after": round(plan.timing.connect_timeout + 0.2, 3) if plan.timing.sessions_shut_by == "guard" else 0,
+        "put_off_seconds": PUT_OFF if plan.timing.leave else 0.0,
         "leave_seconds": round(0.3 + 2 * plan.timing.vrrp_advert, 3),
         "stop_seconds": 10.0,
     }

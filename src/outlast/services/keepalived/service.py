@@ -28,8 +28,10 @@ TRACK, STATE, FIFO, RUN = (
 )
 VOTERS = frozenset({"endpoint", "service"})
 """Roles of the nodes whose majority a node must hear: what serves clients, and what serves them."""
-ROUND = 0.2
+ROUND = 0.1
 """Seconds between two questions to each of them."""
+SILENCES = {"gap": 0.4, "doubt": 0.2, "within": 10.0, "hold": 2.0, "hold_most": 16.0, "forget": 60.0}
+"""The guard's limits (outlast.node.guard.quorum) in seconds; it counts in rounds."""
 GENERATION = "2"
 """Of the guard: one that runs with older code would refuse the settings of this one, so it is started again."""
 
@@ -181,7 +183,11 @@ def guard_settings(plan: Plan, node: str) -> str:
             }
             for name, peers in quorum_networks(plan, node).items()
         ],
-        "quorum": {"interval": ROUND, "limit": plan.timing.network_silence},
+        "quorum": {
+            "interval": ROUND,
+            "limit": plan.timing.network_silence,
+            **{name: round(seconds / ROUND) for name, seconds in SILENCES.items()},
+        },
         "advert": plan.timing.vrrp_advert,
         "rt_priority": plan.option("keepalived", "rt_priority"),
         "stop_seconds": 3.0,

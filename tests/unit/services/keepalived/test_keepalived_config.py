@@ -99,7 +99,9 @@ def test_the_guard_knows_whose_majority_each_vip_needs(tmp_path: Path) -> None:
             "/run/outlast/track/network-control-data",
         ),
     )  # fmt: skip
-    assert settings.quorum == QuorumLimits(limit=0.6)
+    assert settings.quorum == QuorumLimits(
+        interval=0.1, limit=0.6, gap=4, doubt=2, within=100, hold=20, hold_most=160, forget=600
+    )
     assert settings.instances[0].networks == ("management", "control-data")
     config = files(sample(), "keepalived", "c2")[CONFIG]
     external, internal = block(config, "vrrp_instance external"), block(config, "vrrp_instance internal")
