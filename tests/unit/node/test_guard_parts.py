@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,9 +23,10 @@ from outlast.node.guard.heartbeat import answer_of
 from outlast.node.guard.journal import Journal, write_atomically
 from outlast.node.guard.process import adopt, pulse, spawn, started_at, state_of
 from outlast.node.guard.router import parse_fifo
-from outlast.node.guard.settings import BalancerSettings, Listener, Single, read_balancer
+from outlast.node.guard.settings import BalancerSettings, Listener, Single, read_balancer, read_router
 from outlast.node.guard.writers import parse, roles
 
+GOLDEN = Path(__file__).parents[2] / "golden/lab/c1/etc/outlast"
 SETTINGS = BalancerSettings(
     name="haproxy", binary="/bin/true", file="/dev/null", alive="", admin="", track="", state="",
     listeners=(), singles=(), tcp_user_timeout=5.0, keepalive=(2, 1, 3), limits=Limits(), leave_seconds=0.0,
@@ -150,6 +152,24 @@ def test_unreadable_settings_are_told(tmp_path: Path, content: str) -> None:
     (tmp_path / "guard.json").write_text(content)
     with pytest.raises(InputError):
         read_balancer(tmp_path / "guard.json")
+
+
+def with_news(found: object) -> object:
+    """The same with one more key at every level."""
+    if isinstance(found, dict):
+        return {**{key: with_news(value) for key, value in found.items()}, "news": 1}
+    return [with_news(item) for item in found] if isinstance(found, list) else found
+
+
+@pytest.mark.parametrize(("name", "read"), [("haproxy", read_balancer), ("keepalived", read_router)])
+def test_settings_of_newer_code_do_not_stop_a_reload(tmp_path: Path, name: str, read: Callable[[Path], object]) -> None:
+    rendered = GOLDEN / f"guard-{name}.json"
+    newer = with_news(json.loads(rendered.read_text()))
+    assert isinstance(newer, dict)
+    for network in newer.get("networks", ()):
+        del network["peers"]["news"]  # names of nodes, no keys
+    (tmp_path / "guard.json").write_text(json.dumps(newer))
+    assert read(tmp_path / "guard.json") == read(rendered)
 
 
 def test_guard_words(tmp_path: Path) -> None:

@@ -109,16 +109,20 @@ def _read(path: Path) -> Mapping[str, Any]:
     return found
 
 
+def _known(made: type, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What this code knows of it: a guard outlives its code, and what newer files say on top must not stop a reload."""
+    return {key: value for key, value in raw.items() if key in made.__annotations__}
+
+
 def read_balancer(path: Path) -> BalancerSettings:
     """Settings of HAProxy's guard. Raises InputError when the file is missing, no JSON, or lacks a field."""
     raw = dict(_read(path))
     try:
-        raw["listeners"] = tuple(Listener(**item) for item in raw["listeners"])
+        raw["listeners"] = tuple(Listener(**_known(Listener, item)) for item in raw["listeners"])
         raw["singles"] = tuple(Single(item["backend"], tuple(item["servers"])) for item in raw["singles"])
         raw["keepalive"] = tuple(raw["keepalive"])
-        raw["limits"] = Limits(**raw["limits"])
-        # A guard outlives the code it was started with: what a newer file says on top must not keep it from reloading.
-        return BalancerSettings(**{key: value for key, value in raw.items() if key in BalancerSettings.__annotations__})
+        raw["limits"] = Limits(**_known(Limits, raw["limits"]))
+        return BalancerSettings(**_known(BalancerSettings, raw))
     except (KeyError, TypeError) as error:
         raise InputError("guard-settings", f"{path}: {error}") from error
 
@@ -129,16 +133,16 @@ def read_router(path: Path) -> RouterSettings:
     try:
         raw["instances"] = tuple(_instance(item) for item in raw["instances"])
         raw["networks"] = tuple(_network(item) for item in raw.get("networks", ()))
-        raw["quorum"] = QuorumLimits(**raw.get("quorum", {"limit": 0.0}))
-        return RouterSettings(**{key: value for key, value in raw.items() if key in RouterSettings.__annotations__})
+        raw["quorum"] = QuorumLimits(**_known(QuorumLimits, raw.get("quorum", {"limit": 0.0})))
+        return RouterSettings(**_known(RouterSettings, raw))
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError("guard-settings", f"{path}: {error}") from error
 
 
 def _instance(item: Mapping[str, Any]) -> Instance:
-    return Instance(**{**item, "networks": tuple(item.get("networks", ()))})
+    return Instance(**{**_known(Instance, item), "networks": tuple(item.get("networks", ()))})
 
 
 def _network(item: Mapping[str, Any]) -> Network:
     peers = tuple(sorted((str(name), str(where)) for name, where in item["peers"].items()))
-    return Network(**{**item, "peers": peers})
+    return Network(**{**_known(Network, item), "peers": peers})

@@ -378,8 +378,7 @@ def remove_the_rest(cloud: Cloud, name: str) -> None:
         (cloud.compute.find_keypair, cloud.compute.delete_keypair),
         (cloud.compute.find_flavor, cloud.compute.delete_flavor),
     ):
-        found = find(name)
-        if found:
+        if found := find(name):
             delete(found)
     for found in cloud.image.images():
         if found.name in (name, f"{name}-kernel", f"{name}-ramdisk"):
@@ -387,10 +386,7 @@ def remove_the_rest(cloud: Cloud, name: str) -> None:
 
 
 def main() -> int:
-    written = sys.stdin.read()
-    if not written:
-        return 1  # whoever was to say what to do has been interrupted
-    order = json.loads(written)
+    order = json.loads(sys.stdin.read() or sys.exit("whoever was to say what to do was interrupted"))
     cloud = connect(order["auth"])
     try:
         return {"run": run, "second": second, "forget": forget, "clean": clean}[order["action"]](cloud, order)

@@ -32,7 +32,7 @@ ROUND = 0.1
 """Seconds between two questions to each of them."""
 SILENCES = {"gap": 0.4, "doubt": 0.2, "within": 10.0, "hold": 2.0, "hold_most": 16.0, "forget": 60.0}
 """The guard's limits (outlast.node.guard.quorum) in seconds; it counts in rounds."""
-GENERATION = "2"
+GENERATION = "3"
 """Of the guard: one that runs with older code would refuse the settings of this one, so it is started again."""
 
 SPEC = ServiceSpec(
