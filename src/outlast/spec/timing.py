@@ -12,7 +12,7 @@ class Timing:
     repair_after: how long a program's answers must be bad before the agent kills it; 0: it never does (those profiles
     have no such agent). A hung API has left the balancers by then: one interval, two time-outs and a fast interval.
     connect_timeout, connect_retries: how long the balancer tries one server, and how often another. Who asked a VIP's
-    dead holder comes back after 1 s (RFC 6298); of 1.5 s the rest must do for one dead server.
+    dead holder comes back after 1 s (RFC 6298); of 1.5 s the rest must do for two dead servers.
     slow_start: for how long a server that is back gets fewer requests than the others, a sixteenth at first. Its first
     ones are its slowest: nothing is connected or cached yet, and after a boot the rest of its node is still starting.
     last_resort: when every server of an API fails its checks, requests go to all of them instead of to nobody.
@@ -42,8 +42,8 @@ class Timing:
     check_rise: int = 2
     check_level: str = "application"
     slow_start: float = 30.0
-    connect_timeout: float = 0.3
-    connect_retries: int = 5
+    connect_timeout: float = 0.2
+    connect_retries: int = 8
     observe: bool = True
     redispatch: int = 1
     last_resort: bool = True
