@@ -84,6 +84,7 @@ def run(  # noqa: PLR0913 - one argument for each option
     missing: Annotated[
         bool, typer.Option("--missing", help="Leave out what was run already and depends on nothing that changed.")
     ] = False,
+    times: Annotated[int, typer.Option(min=1, max=1000, help="How often each is run: their figures are pooled.")] = 1,
     seed: Annotated[int, typer.Option(help="For targets that are a choice.")] = 0,
     own: Own = None,
     as_json: Json = False,
@@ -92,7 +93,7 @@ def run(  # noqa: PLR0913 - one argument for each option
     from outlast.drill.catalogue import find
     from outlast.drill.catalogue import suite as suite_of
     from outlast.errors import InputError
-    from outlast.pipeline.drill_session import Wish, session
+    from outlast.pipeline.drill_session import Wish, last_words, session
 
     target, mine = _target(file), _mine(own)
     scenarios = [find(name, target.plan, mine) for name in names or ()]
@@ -100,17 +101,16 @@ def run(  # noqa: PLR0913 - one argument for each option
     if not scenarios:
         raise InputError("drill.which", "name a scenario or a suite; see: outlast drill list")
     told: list[dict[str, Any]] = []
-    # A drill that could say nothing is run once more: its last word counts.
-    last: dict[tuple[str, str], str] = {}
-    wish = Wish(tuple(scenarios), tuple(profile or ()), missing, seed)
+    verdicts: list[Verdict] = []
+    wish = Wish(tuple(scenarios) * times, tuple(profile or ()), missing, seed)
     for outcome in session(target, wish, lambda sentence: _tell(sentence, quiet=as_json)):
-        last[outcome.verdict.scenario, outcome.verdict.profile] = outcome.verdict.result
+        verdicts.append(outcome.verdict)
         told.append({"folder": str(outcome.folder), "verdict": asdict(outcome.verdict)})
         if not as_json:
             _show_verdict(outcome.verdict)
     if as_json:
         print(json.dumps(told, indent=2, default=str))
-    results = list(last.values())
+    results = last_words(verdicts)
     if not as_json and len(results) > 1:
         print(", ".join(f"{results.count(word)} {word}" for word in ("pass", "fail", "unknown")))
     if any(result != "pass" for result in results):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from outlast.drill.scenario import Scenario
@@ -14,6 +14,7 @@ from outlast.pipeline.progress import Silent
 from outlast.pipeline.scorecard import is_done
 from outlast.pipeline.target import Target
 from outlast.pipeline.up import up
+from outlast.record.verdict import Result, Verdict
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,18 @@ def _judged(
     for outcome in drill.run(target, scenarios, tell, session=name, seed=seed):
         yield outcome
         if outcome.verdict.result == "unknown":
-            again += [one for one in scenarios if one.name == outcome.verdict.scenario]
+            again.append(next(one for one in scenarios if one.name == outcome.verdict.scenario))
     if again:
         tell(f"once more, for nothing could be said: {', '.join(one.name for one in again)}")
         yield from drill.run(target, again, tell, session=f"{name}b", seed=seed)
+
+
+def last_words(verdicts: Iterable[Verdict]) -> list[Result]:
+    """One result for each run that was wished for: where one could say nothing, the next of its kind speaks for it."""
+    found: dict[tuple[str, str], list[Result]] = {}
+    for verdict in verdicts:
+        words = found.setdefault((verdict.scenario, verdict.profile), [])
+        if "unknown" in words:
+            words.remove("unknown")
+        words.append(verdict.result)
+    return [word for words in found.values() for word in words]
