@@ -113,3 +113,26 @@ def test_all_lose_power(network: Cluster) -> None:
     for node in NODES:
         until(lambda node=node: "during" in switches(network, node), 20, f"the rows on {node}")  # type: ignore[misc]
     until(lambda: chassis(network, "s1") == set(NODES), 20, lambda: chassis(network, "s1"))
+
+
+def test_a_database_that_cannot_be_read_joins_as_a_new_one(network: Cluster) -> None:
+    """But only while the others are a majority without it: else what it has may be all that is left."""
+    write(network, "s2", "torn")
+    network.poweroff("s1")
+    # A hole in the first record, as a full disk leaves one.
+    hole = "dd if=/dev/zero of=/var/lib/ovn/ovnnb_db.db bs=1 seek=100 count=64 conv=notrunc 2>/dev/null"
+    network.inside("s3", "sh", "-c", f"{hole}; kill -9 $(cat /run/ovn/ovnnb_db.pid)")
+
+    def starts() -> int:
+        return int(network.inside("s3", "sh", "-c", "cat /var/lib/ovn/failed-starts-nb || true").strip() or 0)
+
+    until(lambda: starts() > 4, 120, starts, poll=0.5)
+    assert "ovnnb_db.db.unreadable" not in network.inside("s3", "ls", "/var/lib/ovn")
+    begun = time.monotonic()
+    network.poweron("s1")
+    network.await_settled(120)
+    until(lambda: "torn" in switches(network, "s3"), 20, "what the others have")
+    print(f"a database with a hole is a member again {time.monotonic() - begun:.1f} s after there is a majority")
+    assert "ovnnb_db.db.unreadable" in network.inside("s3", "ls", "/var/lib/ovn")
+    assert "before" in switches(network, "s3")
+    until(lambda: len(re.findall(r"at tcp:10\.61\.0\.1[123]:", raft(network, "s1", "nb"))) == 3, 30, "three members")

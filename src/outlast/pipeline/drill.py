@@ -6,8 +6,9 @@ import asyncio
 import fcntl
 import os
 import secrets as chance
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -111,12 +112,19 @@ def run(
                     tell(f"{scenario.name}: left out: {reason}")
                     continue
                 tell(f"{scenario.name} ({number} of {len(scenarios)}): {scenario.title}")
-                run_id = f"{session}-{number:02d}-{scenario.name}-{target.plan.timing.name}"
+                known = f"{scenario.name}-{target.plan.timing.name}"
+                run_id = unused_id(home(target), session, known, range(number, sys.maxsize, len(scenarios)))
                 yield one(target, scenario, tell, Numbers(run_id, seed), afterwards)
         finally:
             afterwards.wait()
             if has_servers(target):
                 tenants.forget(target, tenants.SECOND, tell)
+
+
+def unused_id(folder: Path, session: str, known: str, numbers: Iterable[int]) -> str:
+    """The first id of a run that has no evidence yet: a profile may come twice in one session."""
+    ids = (f"{session}-{number:02d}-{known}" for number in numbers)
+    return next(one for one in ids if not (folder / one).exists())
 
 
 @dataclass(frozen=True)
@@ -148,6 +156,7 @@ def one(
 ) -> Outcome:
     """One drill: healthy before, evidence, verdict."""
     hands, folder = hands_of(target), RunFolder(home(target) / numbers.run_id)
+    folder.path.mkdir(parents=True)  # never among another run's evidence
     look = looker(target)
     await_healthy(look, tell)
     tenant = tenants.first(target) if has_servers(target) else {}

@@ -10,7 +10,7 @@ import pytest
 
 from outlast.drill.catalogue import find
 from outlast.errors import InputError
-from outlast.pipeline.drill import Afterwards, fitting_workloads, hands_of, inner_node
+from outlast.pipeline.drill import Afterwards, fitting_workloads, hands_of, inner_node, unused_id
 from outlast.pipeline.drill_record import inputs, record_of
 from outlast.pipeline.profiles import under
 from outlast.pipeline.target import Target, open_target
@@ -90,3 +90,13 @@ def test_a_fault_in_what_is_left_is_not_lost() -> None:
     with pytest.raises(InputError, match="no such server"):
         afterwards.wait()
     afterwards.wait()
+
+
+def test_no_run_writes_into_the_evidence_of_another(tmp_path: Path) -> None:
+    """The same profile twice in one session: the second run's evidence was once added to the first's."""
+    numbers = range(1, 100, 2)
+    first = unused_id(tmp_path, "20260101t000000", "kill-keystone-outlast", numbers)
+    assert first == "20260101t000000-01-kill-keystone-outlast"
+    (tmp_path / first).mkdir()
+    assert unused_id(tmp_path, "20260101t000000", "kill-keystone-outlast", numbers).startswith("20260101t000000-03-")
+    assert unused_id(tmp_path, "20260101t000000", "kill-keystone-kolla", numbers).startswith("20260101t000000-01-")
