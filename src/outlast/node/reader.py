@@ -12,9 +12,10 @@ from outlast.node.free_space import Spaces
 from outlast.node.peers import Peers
 from outlast.node.prober import Prober
 from outlast.node.recovery import Recovery
-from outlast.node.repair import in_question
+from outlast.node.repair import disposable, in_question
 from outlast.node.strain import IDLE, Strain
-from outlast.node.view import UP, Asked, Attempt, MemberView, View
+from outlast.node.unread import waits
+from outlast.node.view import UP, Asked, Attempt, MemberView, Sickness, View
 from outlast.spec.bundle import Bundle, BundleMember
 from outlast.spec.probe import Health, Probe
 from outlast.spec.program import Step
@@ -147,9 +148,15 @@ class Reader:
         if not seen:
             return members
         return tuple(
-            replace(view, sick=tuple(replace(one, strain=seen.get(one.program, IDLE)) for one in view.sick))
+            replace(view, sick=tuple(_with_evidence(view, one, seen.get(one.program, IDLE)) for one in view.sick))
             for view in members
         )
+
+
+def _with_evidence(view: MemberView, sick: Sickness, strain: str) -> Sickness:
+    """What the kernel says of a program whose answers are bad."""
+    asked = sick.silent and disposable(view, sick.program)
+    return replace(sick, strain=strain, waits=asked and waits(view.member.probes, sick.program))
 
 
 def _questions(view: MemberView) -> Iterator[tuple[Hashable, Probe, tuple[str, ...]]]:

@@ -79,12 +79,14 @@ def _overdue(view: MemberView, sick: Sickness, now: float) -> bool:
     attempt = view.attempts.get(key(sick.program))
     if attempt and attempt.at >= sick.since and now - attempt.at < REAPED:
         return False
-    if sick.silent and sick.strain == "idle" and _disposable(view, sick.program):
+    # That it did not answer may be our own fault, late as we may be; that it does not read is the kernel's word.
+    if sick.silent and sick.waits and sick.strain == "idle" and disposable(view, sick.program):
         return True
     return sick.answers >= ANSWERS and now - sick.since >= max(LIMITS[sick.strain], view.repair_after)
 
 
-def _disposable(view: MemberView, name: str) -> bool:
+def disposable(view: MemberView, name: str) -> bool:
+    """Whether nobody would miss what the program holds."""
     return any(program.disposable for program in view.member.programs if program.name == name)
 
 

@@ -30,6 +30,16 @@ def work(leader: int) -> tuple[float, float]:
     return ran / 1e9, waited / 1e9
 
 
+def runnable(leader: int) -> bool:
+    """Whether a thread of the program has a processor, or would have one: the wait that still lasts is in no count."""
+    for pid in group(leader):
+        for path in (PROC / str(pid) / "task").glob("*/stat"):
+            with suppress(OSError, IndexError):
+                if path.read_text().rpartition(") ")[2][0] == "R":
+                    return True
+    return False
+
+
 class Strain:
     """Looks at sick programs only; remembers where each began."""
 
@@ -45,7 +55,9 @@ class Strain:
         now, (ran, waited) = time.monotonic(), work(pid)
         _, begun, ran_before, waited_before = self._first.setdefault(name, (pid, now, ran, waited))
         ran, waited, took = ran - ran_before, waited - waited_before, now - begun
-        # Of less than half a second nothing can be said; who has only just begun to be silent is not due yet either.
-        if took < 0.5 or ran + waited < SHARE * took:
+        # In less than half a second little is counted. Nobody is due so soon but who may be killed lightly.
+        if took < 0.5:
+            return STARVED if runnable(pid) else IDLE
+        if ran + waited < SHARE * took:
             return IDLE
         return STARVED if waited > ran else BUSY

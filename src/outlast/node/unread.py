@@ -60,3 +60,11 @@ def unread(port: int) -> frozenset[bytes]:
     """Connections to a local port whose next request waits there. Raises OSError where the kernel does not tell."""
     with sock_diag.opened(0.2) as link:
         return frozenset(one.name for one in sock_diag.connections(link, sock_diag.ESTABLISHED, port) if one.unread)
+
+
+def waits(probes: Iterable[Probe], program: str) -> bool:
+    """Whether a request for this program waits on a port that it is asked at; False where the kernel does not tell."""
+    try:
+        return any(unread(probe.port) for probe in probes if probe.port and probe.program == program)
+    except OSError:
+        return False

@@ -40,6 +40,7 @@ class Sickness:
     silent    it did not answer at all; False: it answers wrongly, or refuses
     was_well  it answered well since it was started; False: it has not come up yet
     strain    idle, busy, or starved (node/strain.py): who is at work, or would be, is slow and not hung
+    waits     the kernel holds a request for it that it has not read (node/unread.py); only told of disposable programs
     """
 
     program: str
@@ -49,6 +50,7 @@ class Sickness:
     silent: bool
     was_well: bool = True
     strain: str = "idle"
+    waits: bool = False
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def repaired(times: int, ago: float) -> dict[str, Attempt]:
 
 RULE = replace(MEMBER, start="galera", quorum=True)
 CACHE = replace(MEMBER, programs=(replace(MEMBER.programs[0], disposable=True), MEMBER.programs[1]))
-FRESH = Sickness("one", NOW - 0.3, 1, "no answer within 0.3 s", silent=True)
+FRESH = Sickness("one", NOW - 0.3, 1, "no answer within 0.3 s", silent=True, waits=True)
 DUE = {
     "hung": (sick(), "program.hung"),
     "wrong": (sick(WRONG), "program.wrong"),
@@ -73,6 +73,8 @@ NOT_DUE = {
 }
 NOTHING = {
     "nobody would miss it, but it computes": sick(replace(FRESH, strain="busy"), member=CACHE),
+    "nobody would miss it, but it is kept from a processor": sick(replace(FRESH, strain="starved"), member=CACHE),
+    "nobody would miss it, but nobody waits for it: the agent is late": sick(replace(FRESH, waits=False), member=CACHE),
     "nobody would miss it, but it answers": sick(replace(FRESH, silent=False), member=CACHE),
     "somebody would miss it": sick(FRESH),
     "its neighbour would not be missed": sick(replace(FRESH, program="two"), member=CACHE),

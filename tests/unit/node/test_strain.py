@@ -50,7 +50,18 @@ def a_second_later(pid: int, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_at_work_or_kept_from_it(monkeypatch: pytest.MonkeyPatch, ran: float, waited: float, found: str) -> None:
     seen = iter([(5.0, 7.0), (5.0 + ran, 7.0 + waited)])
     monkeypatch.setattr(strain, "work", lambda leader: next(seen))
-    assert a_second_later(1, monkeypatch) == found
+    assert a_second_later(2**22 + 1, monkeypatch) == found
+
+
+def test_who_wants_a_processor_is_not_hung_from_the_first_look_on() -> None:
+    """A cache that was kept from its processor for 0.7 s was killed once, and the other one too."""
+    with running(LOOP) as pid:
+        assert becomes_busy(pid)
+        assert strain.runnable(pid)
+        assert Strain().look({"it": pid}) == {"it": STARVED}
+        os.kill(pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, pid, os.WSTOPPED)
+        assert Strain().look({"it": pid}) == {"it": IDLE}
 
 
 def test_one_that_computes_is_busy() -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from member_views import MEMBER
 
-from outlast.node.unread import Unread, unread
+from outlast.node.unread import Unread, unread, waits
 from outlast.spec.probe import Probe
 from outlast.spec.program import Program
 
@@ -47,6 +47,13 @@ def test_what_waits_on_a_port(served: Served) -> None:
     assert len(unread(served.port)) == 1
     served.server.recv(100)
     assert not unread(served.port)
+
+
+def test_whether_anybody_waits_for_a_program(served: Served) -> None:
+    probes = (Probe("memcached", "127.0.0.1", served.port, program="cache"), Probe("process", program="cache"))
+    assert not waits(probes, "cache")
+    served.client.sendall(b"get key")
+    assert waits(probes, "cache") and not waits(probes, "another")
 
 
 def test_it_is_asked_when_a_request_stays(served: Served) -> None:
