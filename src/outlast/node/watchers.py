@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from outlast.node.turning import Turning
 from outlast.node.unread import Unread
 from outlast.node.uplink import Uplink
 from outlast.node.vanished import Vanished
@@ -23,16 +24,23 @@ class Watchers:
     def __init__(self, tell: Tell, hasten: Callable[[Probe], None]) -> None:
         self._tell = tell
         self.uplink, self.unread, self.vanished = Uplink(tell), Unread(hasten), Vanished(tell)
+        self.turning = Turning(tell)
 
     def start(self) -> set[asyncio.Task[None]]:
         """Their tasks; they run until they are cancelled."""
-        found = {"uplink": self.uplink.watch, "unread": self.unread.watch, "vanished": self.vanished.watch}
+        found = {
+            "uplink": self.uplink.watch,
+            "unread": self.unread.watch,
+            "vanished": self.vanished.watch,
+            "turning": self.turning.watch,
+        }
         return {asyncio.create_task(kept(name, watch, self._tell)) for name, watch in found.items()}
 
     def adopt(self, bundle: Bundle) -> None:
         """Go by a new bundle."""
         self.uplink.adopt(bundle.members)
         self.unread.adopt(bundle.members)
+        self.turning.adopt(bundle.members)
         self.vanished.adopt(bundle.watch)
 
 

@@ -62,8 +62,13 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
         prepare=(_database(),),
         programs=_programs(),
         probes=_probes(plan, member.node),
-        facts=_uplink(plan) if is_gateway(plan, member.node) else (),
+        facts=_turns(plan) + (_uplink(plan) if is_gateway(plan, member.node) else ()),
     )
+
+
+def _turns(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """What the agent watches for turning in a loop; profiles without repairs have no such agent."""
+    return (("turns", "/run/ovn/ovn-controller"),) if plan.timing.repair_after else ()
 
 
 def _uplink(plan: Plan) -> tuple[tuple[str, str], ...]:
