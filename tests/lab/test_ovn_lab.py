@@ -115,26 +115,6 @@ def test_all_lose_power(network: Cluster) -> None:
     until(lambda: chassis(network, "s1") == set(NODES), 20, lambda: chassis(network, "s1"))
 
 
-def niceness(cluster: Cluster, node: str) -> int:
-    """Of the node's ovn-controller."""
-    return int(cluster.inside(node, "sh", "-c", "cut -d' ' -f19 /proc/$(cat /run/ovn/ovn-controller.pid)/stat"))
-
-
-def test_a_controller_that_turns_in_a_loop_goes_last_in_line(network: Cluster) -> None:
-    """Without a majority of its database it takes a whole processor (25.03), ahead of what could bring that back."""
-    usual = niceness(network, "s1")
-    assert usual < 0
-    network.poweroff("s2", "s3")
-    begun = time.monotonic()
-    until(lambda: niceness(network, "s1") == 19, 60, lambda: niceness(network, "s1"), poll=0.5)
-    print(f"ovn-controller is last in line {time.monotonic() - begun:.1f} s after the loss of the majority")
-    network.poweron("s2", "s3")
-    network.await_settled(90)
-    until(lambda: niceness(network, "s1") == usual, 20, lambda: niceness(network, "s1"))
-    codes = [event.code for event in network.events("s1", "openvswitch")]
-    assert codes.count("program.turns") == codes.count("program.turned") >= 1
-
-
 def test_a_database_that_cannot_be_read_joins_as_a_new_one(network: Cluster) -> None:
     """But only while the others are a majority without it: else what it has may be all that is left."""
     write(network, "s2", "torn")
