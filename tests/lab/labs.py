@@ -260,6 +260,10 @@ class Cluster:
         argv = ("mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--batch", "--skip-column-names")
         return self.inside(node, *argv, given=statement, check=check, timeout=timeout).strip()
 
+    def count(self, node: str, path: str) -> int:
+        """The number in a file of a node; 0 where there is none."""
+        return int(self.inside(node, "sh", "-c", f"cat {path} 2>/dev/null || true").strip() or 0)
+
     def agent(self, node: str) -> int:
         """The pid of a node's agent, 0 while it is not running."""
         return int(self.inside(node, *SUPERVISOR, "pid", "outlast-agent"))

@@ -36,11 +36,12 @@ Tell = Callable[[str, str, str], None]
 
 @dataclass(frozen=True)
 class Look:
-    """Of one process at one moment: seconds of the monotonic clock, and of processor time that it used."""
+    """Of one process at one moment: seconds of the monotonic clock, of processor time that it used, its niceness."""
 
     pid: int
     at: float
     ran: float
+    nice: int = 0
 
 
 def suspicious(before: Look | None, now: Look) -> bool:
@@ -81,7 +82,7 @@ class Turning:
         if now is None:
             return
         # It says itself that it is last: an earlier agent may have put it there.
-        last = os.getpriority(os.PRIO_PROCESS, now.pid) == LAST
+        last = now.nice == LAST
         if not last and not suspicious(before, now):
             return
         found = await connected(f"{self._stem}.ctl")
@@ -101,7 +102,8 @@ def look(stem: str, at: float) -> Look | None:
     """None where the program does not run."""
     try:
         pid = int(Path(f"{stem}.pid").read_text(encoding="ascii"))
-        return Look(pid, at, int((PROC / str(pid) / "schedstat").read_text(encoding="ascii").split()[0]) / 1e9)
+        ran = int((PROC / str(pid) / "schedstat").read_text(encoding="ascii").split()[0]) / 1e9
+        return Look(pid, at, ran, os.getpriority(os.PRIO_PROCESS, pid))
     except (OSError, ValueError, IndexError):
         return None
 

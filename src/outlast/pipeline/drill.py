@@ -156,9 +156,9 @@ def one(
 ) -> Outcome:
     """One drill: healthy before, evidence, verdict."""
     hands, folder = hands_of(target), RunFolder(home(target) / numbers.run_id)
-    folder.path.mkdir(parents=True)  # never among another run's evidence
     look = looker(target)
     await_healthy(look, tell)
+    folder.path.mkdir(parents=True)  # never among another run's evidence
     tenant = tenants.first(target) if has_servers(target) else {}
     between, missing = between_servers(target, hands)
     afterwards.wait()

@@ -327,8 +327,9 @@ class BalancerGuard:
 
     def _stop(self) -> None:
         """What is under way ends here, what is new is put off until the VIPs are elsewhere; all within bounds."""
-        self.doors.shut(self.held)
-        time.sleep(self.settings.put_off_seconds)
+        if self.settings.put_off_seconds:
+            self.doors.shut(self.held)
+            time.sleep(self.settings.put_off_seconds)
         self._track(True)
         until = time.monotonic() + self.settings.leave_seconds
         while time.monotonic() < until:

@@ -35,7 +35,7 @@ class BalancerSettings:
     """Everything the guard of HAProxy needs. `tcp_user_timeout` and `keepalive` in seconds (0: as the kernel does).
 
     `shut_after`: seconds from a server's going down to the end of its sessions; 0: HAProxy ends them itself.
-    `put_off_seconds`: how long before the VIPs leave at an ordered stop new connections are no longer taken.
+    `put_off_seconds`: how long before the VIPs leave at an ordered stop new connections are put off; 0: they are not.
     """
 
     name: str
