@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from outlast.node import vanished
+from outlast.node import secluded, vanished
 from outlast.node.guard.sessions import reset_connections
 
 pytestmark = pytest.mark.lab
@@ -52,6 +52,40 @@ def test_connections_to_one_member_are_ended(pairs: list[Pair]) -> None:
     assert vanished.end("127.0.0.11", (port(pairs[0]), port(pairs[1]))) == 1
     assert is_dead(pairs[0][0])
     assert not is_dead(pairs[1][0])
+
+
+def test_connections_from_one_that_vanished_are_ended() -> None:
+    # The vanished one is the client here: its address is the other end of what the listener accepted.
+    with (
+        socket.create_server(("127.0.0.11", 0)) as listener,
+        socket.create_connection(listener.getsockname(), 5, source_address=("127.0.0.13", 0)) as client,
+    ):
+        accepted, _ = listener.accept()
+        accepted.settimeout(0.3)
+        with accepted:
+            assert vanished.end("127.0.0.13", (client.getsockname()[1] + 1,)) == 0
+            # Over loopback both ends are here, and either reset ends the other one too.
+            assert vanished.end("127.0.0.13", (listener.getsockname()[1],)) == 1
+            assert is_dead(accepted)
+
+
+def test_clients_from_elsewhere_are_turned_away_and_own_ones_stay() -> None:
+    with (
+        socket.create_server(("127.0.0.11", 0)) as listener,
+        socket.create_connection(listener.getsockname(), 5, source_address=("127.0.0.13", 0)) as away,
+        socket.create_connection(listener.getsockname(), 5, source_address=("127.0.0.11", 0)) as own,
+    ):
+        pair = [listener.accept()[0] for _ in range(2)]
+        for one in (away, own):
+            one.settimeout(0.3)
+        assert secluded.turn_away("127.0.0.12", (listener.getsockname()[1],)) == 0, "another address"
+        assert secluded.turn_away("127.0.0.11", (listener.getsockname()[1],)) == 1
+        assert is_dead(away)
+        assert not is_dead(own)
+        # The listener itself lives.
+        socket.create_connection(listener.getsockname(), 5).close()
+        for one in pair:
+            one.close()
 
 
 def test_connections_of_an_address_that_leaves_are_ended(pairs: list[Pair]) -> None:

@@ -55,9 +55,14 @@ def local(name: bytes) -> bytes:
     return name[4:8]
 
 
-def remote(name: bytes) -> tuple[bytes, int]:
-    """The IPv4 address, packed, and the port of the other end."""
-    return name[20:24], int.from_bytes(name[2:4], "big")
+def remote(name: bytes) -> bytes:
+    """The IPv4 address of the other end, packed."""
+    return name[20:24]
+
+
+def ports(name: bytes) -> tuple[int, int]:
+    """Of a connection's own end and of the other one."""
+    return int.from_bytes(name[:2], "big"), int.from_bytes(name[2:4], "big")
 
 
 def reset(link: socket.socket, name: bytes) -> None:

@@ -1,46 +1,24 @@
 """Ends this node's connections to a node that has vanished, for clients that choose among members by themselves.
 
 Who has lost power resets nothing. A client of its broker, its cache or its OVN database waits until a heartbeat or the
-kernel gives up (5 s and more), and asks it again when its turn comes. The kernels of these nodes are asked four times
-a second (ICMP echo); one that was heard and is silent for a second, while another one answers, has its connections
-reset here, and all new ones for as long as it stays silent: their clients go to the next member at once.
+kernel gives up (5 s and more), and asks it again when its turn comes. The kernels of these nodes are asked all the
+time (ICMP echo); one that was heard and is silent for 0.6 s, while another one answers, has its connections reset
+here, and all new ones for as long as it stays silent: their clients go to the next member at once. So have those
+that its own clients made to members here: what they had not acknowledged goes to others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 from outlast.node import sock_diag
 from outlast.node.guard.echo import Echo
+from outlast.node.secluded import Secluded
+from outlast.node.standing import ROUND, SILENT, Standing, advance
 from outlast.spec.bundle import Watch
-
-ROUND = 0.25
-"""Seconds between two questions."""
-SILENT = 4
-"""Rounds without an answer after which a node has vanished: a second, as for a node that judges itself cut off."""
-NEAR = 2
-"""Rounds within which somebody else must have answered: else it is this node that is cut off."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Rounds asked, the latest round that each node answered, and who has vanished."""
-
-    asked: int = 0
-    heard: Mapping[str, int] = field(default_factory=dict)
-    gone: frozenset[str] = frozenset()
-
-
-def advance(standing: Standing, answered: Mapping[str, int]) -> Standing:
-    """After one more round. Who was never heard has not vanished; an answer brings a node back."""
-    heard = {**standing.heard, **answered}
-    silent = {name for name, last in heard.items() if standing.asked - last >= SILENT}
-    near = any(standing.asked - last < NEAR for last in heard.values())
-    gone = silent if near else silent & standing.gone
-    return replace(standing, heard=heard, gone=frozenset(gone))
 
 
 class Vanished:
@@ -51,6 +29,7 @@ class Vanished:
         self._watch: Watch | None = None
         self._echo: Echo | None = None
         self.standing = Standing()
+        self._secluded = Secluded(tell)
 
     def adopt(self, watch: Watch | None) -> None:
         """None: nobody is watched, and nothing is ended."""
@@ -59,6 +38,7 @@ class Vanished:
         if self._echo:
             self._echo.close()
         self._watch, self.standing = watch, Standing()
+        self._secluded.adopt(watch)
         self._echo = Echo(watch.interface, watch.address, dict(watch.peers)) if watch else None
 
     async def watch(self) -> None:
@@ -78,6 +58,8 @@ class Vanished:
         for name, address in self._watch.peers:
             if name in self.standing.gone:
                 self._end(name, address, first=name not in before.gone)
+        if not self._echo.trouble:
+            self._secluded.turn(self.standing)
         self.standing = replace(self.standing, asked=self.standing.asked + 1)
         self._echo.ask(self.standing.asked)
 
@@ -88,17 +70,17 @@ class Vanished:
         except OSError as error:
             words = f"connections to it cannot be ended: {error}"
         else:
-            words = f"connections to its members are ended ({count}), and new ones, until it answers"
+            words = f"connections with its members are ended ({count}), and new ones, until it answers"
         if first:
             self._tell("", "peer.vanished", f"{name} has not answered for {SILENT * ROUND:g} s, others do: {words}")
 
 
 def end(address: str, ports: tuple[int, ...]) -> int:
-    """Reset what this node has with these ports of an address; how many there were. Raises OSError as sock_diag."""
-    there = {(socket.inet_aton(address), port) for port in ports}
+    """Reset what this node has with an address, at these ports of either end; how many. Raises OSError as sock_diag."""
+    there = socket.inet_aton(address)
     with sock_diag.opened(0.5) as link:
-        alive = sock_diag.connections(link, sock_diag.ALIVE)
-        names = [one.name for one in alive if sock_diag.remote(one.name) in there]
+        alive = [one.name for one in sock_diag.connections(link, sock_diag.ALIVE)]
+        names = [name for name in alive if sock_diag.remote(name) == there and {*sock_diag.ports(name)} & {*ports}]
         for name in names:
             sock_diag.reset(link, name)
     return len(names)

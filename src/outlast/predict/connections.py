@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from outlast.node.vanished import ROUND, SILENT
+from outlast.node.standing import ROUND, SILENT
 from outlast.plan.kernel import SYSCTLS
 from outlast.plan.plan import Plan
 from outlast.predict.files import Described, Value, as_number

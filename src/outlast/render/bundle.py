@@ -68,8 +68,21 @@ def _zookeeper(plan: Plan) -> tuple[str, ...]:
     return tuple(f"{address}:{port}" for address in plan.addresses("zookeeper"))
 
 
-LISTED = (("rabbitmq", "amqp"), ("memcached", "memcached"), ("ovn", "nb"), ("ovn", "sb"), ("zookeeper", "client"))
-"""Ports whose clients are told all members (decision 0003): no balancer ends what they have with one that is gone."""
+LISTED = (
+    ("rabbitmq", "amqp"),
+    ("rabbitmq", "epmd"),
+    ("rabbitmq", "distribution"),
+    ("memcached", "memcached"),
+    ("ovn", "nb"),
+    ("ovn", "sb"),
+    ("zookeeper", "client"),
+)
+"""Ports whose clients are told all members (decision 0003), or are the other members: no balancer ends what they have
+with one that is gone."""
+
+SHARED = ("rabbitmq", "amqp")
+"""What takes calls without a majority of its members and cannot carry them out. Galera refuses them by itself, OVN's
+databases and ZooKeeper leave their clients, memcached needs no majority."""
 
 
 def _watch(plan: Plan, me: str) -> Watch | None:
@@ -79,7 +92,16 @@ def _watch(plan: Plan, me: str) -> Watch | None:
     if not peers:
         return None
     ports = tuple(plan.port(service, port) for service, port in listed)
-    return Watch(plan.networks[CONTROL_DATA].interface, plan.address(me), peers, ports)
+    voters = _voters(plan, me)
+    shared = (plan.port(*SHARED),) if voters else ()
+    return Watch(plan.networks[CONTROL_DATA].interface, plan.address(me), peers, ports, voters, shared)
+
+
+def _voters(plan: Plan, me: str) -> tuple[str, ...]:
+    """The other members of what is SHARED; nobody where this node has none of it, or a majority is all of them."""
+    service = SHARED[0]
+    members = [member.node for member in plan.members_of(service)] if plan.has(service) else []
+    return tuple(name for name in members if name != me) if me in members and len(members) > 2 else ()
 
 
 def _peers(plan: Plan, me: str) -> tuple[Peer, ...]:

@@ -71,12 +71,18 @@ class Peer:
 @dataclass(frozen=True)
 class Watch:
     """Nodes whose clients here choose among them by themselves: `peers` as (name, address) on the network of
-    `interface`, on which this node has `address`; `ports` of what they serve. Without peers nothing is watched."""
+    `interface`, on which this node has `address`; `ports` of what they serve. Without peers nothing is watched.
+
+    `shared`: ports of a service of this node that can do nothing without a majority of its members, which are this
+    node and `voters` (names of peers), and that does not refuse its clients then.
+    """
 
     interface: str
     address: str
     peers: tuple[tuple[str, str], ...] = ()
     ports: tuple[int, ...] = ()
+    voters: tuple[str, ...] = ()
+    shared: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

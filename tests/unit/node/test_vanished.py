@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlast.node import vanished
-from outlast.node.vanished import NEAR, SILENT, Standing, Vanished, advance
+from outlast.node.standing import NEAR, SILENT, Standing, advance
+from outlast.node.vanished import Vanished
 from outlast.spec.bundle import Watch
 
 WATCH = Watch("eth1", "10.0.0.1", (("c1", "10.0.0.11"), ("c2", "10.0.0.12"), ("c3", "10.0.0.13")), (5672,))
@@ -96,8 +97,8 @@ def test_told_once_and_ended_for_as_long_as_it_is_away(
         found.turn()
     assert set(ended) == {"10.0.0.11"}
     assert len(ended) > 3
-    words = "connections to its members are ended (3), and new ones, until it answers"
-    assert told == [f"peer.vanished: c1 has not answered for 1 s, others do: {words}"]
+    words = "connections with its members are ended (3), and new ones, until it answers"
+    assert told == [f"peer.vanished: c1 has not answered for 0.6 s, others do: {words}"]
     echo.up = {"c1", "c2", "c3"}
     found.turn()
     count = len(ended)

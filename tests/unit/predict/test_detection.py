@@ -69,7 +69,7 @@ CASES = [
     # What is under way may go unconfirmed for 2.5 s; the failure detector looks twice a second, and twice.
     ("outlast", "broker node power loss: brokers part", 2.5, 3.0, 0.01),
     # Four rounds of 0.25 s without an echo, noticed at the next one.
-    ("outlast", "broker node: connections noticed", 1.0, 1.25, 0.01),
+    ("outlast", "broker node: connections noticed", 0.6, 0.75, 0.01),
     ("outlast", "broker node power loss: queue leaders", 0.7, 2.2, 0.01),
     ("outlast", "OVN database leader gone", 1.0, 2.5, 0.01),
     ("outlast", "gateway chassis gone (BFD)", 0.4, 0.6, 0.01),

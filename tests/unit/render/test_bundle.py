@@ -200,6 +200,19 @@ def test_peers_share_a_clustered_service(lab: Target) -> None:
     assert controller.zookeeper == ("10.21.0.11:2181", "10.21.0.12:2181", "10.21.0.13:2181")
 
 
+def test_members_and_computes_watch_the_members(lab: Target) -> None:
+    controller, compute = lab_bundle(lab.plan, "c1").watch, lab_bundle(lab.plan, "k1").watch
+    assert controller
+    assert compute
+    assert controller.peers == (("c2", "10.21.0.12"), ("c3", "10.21.0.13"))
+    assert {5672, 4369, 25672, 11211} <= set(controller.ports)
+    # Only who has a member of it can be cut off from the others.
+    assert (controller.voters, controller.shared) == (("c2", "c3"), (5672,))
+    assert (compute.voters, compute.shared) == ((), ())
+    timing = replace(lab.plan.timing, repair_after=0.0)
+    assert lab_bundle(replace(lab.plan, timing=timing), "c1").watch is None
+
+
 def test_the_digest_is_over_everything(lab: Target) -> None:
     first = made(lab.plan, tree())
     assert first == made(lab.plan, tree())

@@ -38,6 +38,8 @@ ACCOUNT = "rabbitmq"
 USER = "openstack"
 USER_TIMEOUT = "{{raw, 6, 18, <<{}:32/native>>}}"
 """TCP_USER_TIMEOUT (tcp(7)) in milliseconds, in Erlang's words; RabbitMQ's networking guide gives the same for AMQP."""
+SETUP = 2
+"""Seconds for each step of connecting to another broker (kernel(6), net_setuptime; 7 by itself)."""
 STARTS_IN_VAIN = 3
 """Starts in a row that ended before the broker listened, after which its data count as unreadable."""
 FEATURE_FLAGS = (
@@ -158,6 +160,7 @@ def _kernel(plan: Plan, address: str) -> str:
 
     Net ticks notice a vanished broker after 3.75 to 6.25 s of their 5, and until then its queues' other members wait
     for it in calls that they make. Something is always under way: the failure detector speaks ten times a second.
+    A call to one that is away is an attempt to connect, which Erlang gives seven seconds.
     """
     port = plan.port("rabbitmq", "distribution")
     settings = [
@@ -167,6 +170,7 @@ def _kernel(plan: Plan, address: str) -> str:
     if plan.timing.broker_silence:
         option = USER_TIMEOUT.format(round(plan.timing.broker_silence * 1000))
         settings += [f"{{inet_dist_{end}_options, [{{nodelay, true}}, {option}]}}" for end in ("connect", "listen")]
+        settings.append(f"{{net_setuptime, {SETUP}}}")
     return "[{kernel, [" + ",\n           ".join(settings) + "]}].\n"
 
 
