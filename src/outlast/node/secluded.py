@@ -8,8 +8,10 @@ on the way and waited for, ten seconds again. Its clients know the other members
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from outlast.node import sock_diag
@@ -19,6 +21,9 @@ from outlast.spec.bundle import Watch
 STEADY = 20
 """Rounds in a row with a majority after which clients are taken again: 3 s. Brokers look for each other once a second,
 and a leader that was replaced meanwhile hears of it with the first word from the new one."""
+PACE = 0.015
+"""Seconds between two looks for new connections meanwhile: a client needs more from its first packet to its first
+message, so it is still free to ask another member. A look takes the kernel a millisecond with thousands of sockets."""
 
 
 @dataclass(frozen=True)
@@ -46,34 +51,45 @@ class Secluded:
         self._tell = tell
         self._watch: Watch | None = None
         self.seclusion = Seclusion()
+        self._begun = asyncio.Event()
 
     def adopt(self, watch: Watch | None) -> None:
         """A node without such a member turns nobody away."""
         self._watch, self.seclusion = watch, Seclusion()
 
+    async def watch(self) -> None:
+        """Turn away who comes while the member is cut off. Until cancelled."""
+        while True:
+            await self._begun.wait()
+            while self._watch and self.seclusion.cut:
+                with suppress(OSError):
+                    turn_away(self._watch.address, self._watch.shared)
+                await asyncio.sleep(PACE)
+            self._begun.clear()
+
     def turn(self, standing: Standing) -> None:
-        """Judge what was heard, and turn away who is connected."""
+        """Judge what was heard, and turn away who is connected when a seclusion begins."""
         watch = self._watch
         if watch is None or not watch.voters:
             return
         before, self.seclusion = self.seclusion, judge(self.seclusion, standing, watch.voters)
-        if self.seclusion.cut:
-            self._turn_away(watch, standing, first=not before.cut)
-        elif before.cut:
+        if self.seclusion.cut and not before.cut:
+            self._turn_away(watch, standing)
+            self._begun.set()
+        elif before.cut and not self.seclusion.cut:
             self._tell("", "member.joined", f"a majority answers for {STEADY * ROUND:g} s: clients are taken again")
 
-    def _turn_away(self, watch: Watch, standing: Standing, first: bool) -> None:
+    def _turn_away(self, watch: Watch, standing: Standing) -> None:
         try:
             count = turn_away(watch.address, watch.shared)
         except OSError as error:
             words = f"clients cannot be turned away: {error}"
         else:
             words = f"clients from elsewhere are turned away ({count}), and new ones, until one is heard"
-        if first:
-            silent = ", ".join(name for name in watch.voters if standing.asked - standing.heard.get(name, 0) >= SILENT)
-            ports = ", ".join(map(str, watch.shared))
-            sentence = f"no majority of the members of port {ports} answers ({silent} silent for {SILENT * ROUND:g} s)"
-            self._tell("", "member.secluded", f"{sentence}: {words}")
+        silent = ", ".join(name for name in watch.voters if standing.asked - standing.heard.get(name, 0) >= SILENT)
+        ports = ", ".join(map(str, watch.shared))
+        sentence = f"no majority of the members of port {ports} answers ({silent} silent for {SILENT * ROUND:g} s)"
+        self._tell("", "member.secluded", f"{sentence}: {words}")
 
 
 def turn_away(address: str, ports: tuple[int, ...]) -> int:

@@ -29,7 +29,7 @@ class Vanished:
         self._watch: Watch | None = None
         self._echo: Echo | None = None
         self.standing = Standing()
-        self._secluded = Secluded(tell)
+        self.secluded = Secluded(tell)
 
     def adopt(self, watch: Watch | None) -> None:
         """None: nobody is watched, and nothing is ended."""
@@ -38,7 +38,7 @@ class Vanished:
         if self._echo:
             self._echo.close()
         self._watch, self.standing = watch, Standing()
-        self._secluded.adopt(watch)
+        self.secluded.adopt(watch)
         self._echo = Echo(watch.interface, watch.address, dict(watch.peers)) if watch else None
 
     async def watch(self) -> None:
@@ -59,7 +59,7 @@ class Vanished:
             if name in self.standing.gone:
                 self._end(name, address, first=name not in before.gone)
         if not self._echo.trouble:
-            self._secluded.turn(self.standing)
+            self.secluded.turn(self.standing)
         self.standing = replace(self.standing, asked=self.standing.asked + 1)
         self._echo.ask(self.standing.asked)
 

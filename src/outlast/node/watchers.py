@@ -32,6 +32,7 @@ class Watchers:
             "uplink": self.uplink.watch,
             "unread": self.unread.watch,
             "vanished": self.vanished.watch,
+            "secluded": self.vanished.secluded.watch,
             "turning": self.turning.watch,
         }
         return {asyncio.create_task(kept(name, watch, self._tell)) for name, watch in found.items()}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,57 +70,102 @@ class World:
         self.told, self.calls = list[str](), list[tuple[str, tuple[int, ...]]]()
         self.trouble: OSError | None = None
         monkeypatch.setattr(secluded, "turn_away", self.turn_away)
+        monkeypatch.setattr(secluded, "PACE", 0.001)
         self.one = Secluded(lambda service, code, sentence: self.told.append(f"{code}: {sentence}"))
         self.standing = Standing()
 
     def turn_away(self, address: str, ports: tuple[int, ...]) -> int:
+        self.calls.append((address, ports))
         if self.trouble:
             raise self.trouble
-        self.calls.append((address, ports))
         return 7
 
-    def rounds(self, count: int, names: str) -> None:
+    async def rounds(self, count: int, names: str) -> None:
         for _ in range(count):
             asked = self.standing.asked + 1
             found = dict.fromkeys(names.split(), asked)
             self.standing = advance(Standing(asked, self.standing.heard, self.standing.gone), found)
             self.one.turn(self.standing)
+            await asyncio.sleep(0)
+
+    async def further_calls(self) -> int:
+        """How often clients are turned away from now on, while no round is judged."""
+        before = len(self.calls)
+        await asyncio.sleep(0.05)
+        return len(self.calls) - before
+
+
+def played(monkeypatch: pytest.MonkeyPatch, play: Callable[[World], Awaitable[None]]) -> None:
+    """A play with the watcher at work beside it."""
+
+    async def run() -> None:
+        world = World(monkeypatch)
+        task = asyncio.create_task(world.one.watch())
+        await play(world)
+        task.cancel()
+
+    asyncio.run(run())
 
 
 WATCH = Watch("eth1", "10.0.0.1", (("c2", "10.0.0.2"), ("c3", "10.0.0.3")), (5672,), TWO, (5672,))
 
 
-def test_every_round_and_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(monkeypatch)
-    world.one.adopt(WATCH)
-    world.rounds(3, "c2 c3")
-    assert not world.calls
-    world.rounds(SILENT + 4, "")
-    assert world.calls == [("10.0.0.1", (5672,))] * 5
-    assert len(world.told) == 1
-    assert world.told[0].startswith("member.secluded: no majority of the members of port 5672 answers (c2, c3 silent")
-    world.rounds(STEADY, "c2 c3")
-    assert world.told[1:] == ["member.joined: a majority answers for 3 s: clients are taken again"]
-    count = len(world.calls)
-    world.rounds(5, "c2 c3")
-    assert len(world.calls) == count
+def test_again_and_again_and_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(world: World) -> None:
+        world.one.adopt(WATCH)
+        await world.rounds(3, "c2 c3")
+        assert not await world.further_calls()
+        await world.rounds(SILENT + 4, "")
+        assert await world.further_calls() > 1
+        assert set(world.calls) == {("10.0.0.1", (5672,))}
+        assert len(world.told) == 1
+        assert world.told[0].startswith(
+            "member.secluded: no majority of the members of port 5672 answers (c2, c3 silent"
+        )
+        assert "are turned away (7)" in world.told[0]
+        await world.rounds(STEADY - 1, "c2 c3")
+        assert await world.further_calls() > 1, "a majority that has just come back is no steady one"
+        await world.rounds(1, "c2 c3")
+        assert world.told[1:] == ["member.joined: a majority answers for 3 s: clients are taken again"]
+        await asyncio.sleep(0.01)
+        assert not await world.further_calls()
+
+    played(monkeypatch, play)
 
 
-def test_what_cannot_be_done_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(monkeypatch)
-    world.one.adopt(WATCH)
-    world.trouble = PermissionError(1, "not permitted")
-    world.rounds(1, "c2 c3")
-    world.rounds(SILENT + 2, "")
-    assert [line for line in world.told if "cannot be turned away" in line] == world.told
-    assert len(world.told) == 1
+def test_what_cannot_be_done_is_said_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(world: World) -> None:
+        world.one.adopt(WATCH)
+        world.trouble = PermissionError(1, "not permitted")
+        await world.rounds(1, "c2 c3")
+        await world.rounds(SILENT + 2, "")
+        assert [line for line in world.told if "cannot be turned away" in line] == world.told
+        assert len(world.told) == 1
+        assert await world.further_calls() > 1
+
+    played(monkeypatch, play)
 
 
 def test_a_node_without_such_a_member_turns_nobody_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(monkeypatch)
-    world.one.adopt(Watch("eth1", "10.0.0.9", WATCH.peers, (5672,)))
-    world.rounds(3, "c2 c3")
-    world.rounds(20, "")
-    world.one.adopt(None)
-    world.rounds(20, "")
-    assert world.told == world.calls == []
+    async def play(world: World) -> None:
+        world.one.adopt(Watch("eth1", "10.0.0.9", WATCH.peers, (5672,)))
+        await world.rounds(3, "c2 c3")
+        await world.rounds(20, "")
+        world.one.adopt(None)
+        await world.rounds(20, "")
+        assert world.told == world.calls == []
+
+    played(monkeypatch, play)
+
+
+def test_a_member_that_leaves_the_node_turns_nobody_away_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(world: World) -> None:
+        world.one.adopt(WATCH)
+        await world.rounds(1, "c2 c3")
+        await world.rounds(SILENT, "")
+        assert await world.further_calls() > 1
+        world.one.adopt(None)
+        await asyncio.sleep(0.01)
+        assert not await world.further_calls()
+
+    played(monkeypatch, play)
