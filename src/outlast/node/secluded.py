@@ -10,20 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from outlast.node import sock_diag
+from outlast.node.deaf import deafen
 from outlast.node.standing import ROUND, SILENT, Standing
 from outlast.spec.bundle import Watch
 
 STEADY = 20
 """Rounds in a row with a majority after which clients are taken again: 3 s. Brokers look for each other once a second,
 and a leader that was replaced meanwhile hears of it with the first word from the new one."""
-PACE = 0.015
-"""Seconds between two looks for new connections meanwhile: a client needs more from its first packet to its first
-message, so it is still free to ask another member. A look takes the kernel a millisecond with thousands of sockets."""
+PACE, PACE_HEARING = 0.1, 0.015
+"""Seconds between two looks for new connections meanwhile. The member is made deaf (node/deaf.py): whoever comes has
+said nothing yet and is free to ask another one. Where that cannot be, the looks have to be quicker than a client's
+first message; each takes the kernel a millisecond with thousands of sockets."""
+LEASE, RENEWED = 2.0, 0.7
+"""Seconds for which it is deaf without another word, and after which that is said again."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,22 @@ class Secluded:
         """Turn away who comes while the member is cut off. Until cancelled."""
         while True:
             await self._begun.wait()
-            while self._watch and self.seclusion.cut:
-                with suppress(OSError):
-                    turn_away(self._watch.address, self._watch.shared)
-                await asyncio.sleep(PACE)
+            watch = self._watch
+            if watch and self.seclusion.cut:
+                await self._seclude(watch)
             self._begun.clear()
+
+    async def _seclude(self, watch: Watch) -> None:
+        told, due = "", 0.0
+        while self._watch == watch and self.seclusion.cut:
+            if time.monotonic() >= due:
+                told, due = await _deafened(watch, LEASE), time.monotonic() + RENEWED
+            with suppress(OSError):
+                turn_away(watch.address, watch.shared)
+            await asyncio.sleep(PACE_HEARING if told else PACE)
+        told = told or await _deafened(watch, 0.0)
+        if told:
+            self._tell("", "member.hearing", f"members could not be made deaf while they were cut off: {told}")
 
     def turn(self, standing: Standing) -> None:
         """Judge what was heard, and turn away who is connected when a seclusion begins."""
@@ -90,6 +106,16 @@ class Secluded:
         ports = ", ".join(map(str, watch.shared))
         sentence = f"no majority of the members of port {ports} answers ({silent} silent for {SILENT * ROUND:g} s)"
         self._tell("", "member.secluded", f"{sentence}: {words}")
+
+
+async def _deafened(watch: Watch, seconds: float) -> str:
+    """Why not; nothing where it was done. In a thread: it looks through all processes."""
+    try:
+        for port in watch.shared:
+            await asyncio.to_thread(deafen, watch.address, port, seconds)
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def turn_away(address: str, ports: tuple[int, ...]) -> int:

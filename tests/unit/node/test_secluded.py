@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlast.node import secluded
-from outlast.node.secluded import STEADY, Secluded, Seclusion, judge
+from outlast.node.secluded import LEASE, STEADY, Secluded, Seclusion, judge
 from outlast.node.standing import SILENT, Standing, advance
 from outlast.spec.bundle import Watch
 
@@ -69,8 +69,11 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.told, self.calls = list[str](), list[tuple[str, tuple[int, ...]]]()
         self.trouble: OSError | None = None
+        self.deaf, self.hears = list[float](), ""
         monkeypatch.setattr(secluded, "turn_away", self.turn_away)
-        monkeypatch.setattr(secluded, "PACE", 0.001)
+        monkeypatch.setattr(secluded, "deafen", self.deafen)
+        for name in ("PACE", "PACE_HEARING"):
+            monkeypatch.setattr(secluded, name, 0.001)
         self.one = Secluded(lambda service, code, sentence: self.told.append(f"{code}: {sentence}"))
         self.standing = Standing()
 
@@ -79,6 +82,13 @@ class World:
         if self.trouble:
             raise self.trouble
         return 7
+
+    def deafen(self, address: str, port: int, seconds: float) -> int:
+        assert (address, port) == ("10.0.0.1", 5672)
+        if self.hears:
+            raise OSError(1, self.hears)
+        self.deaf.append(seconds)
+        return 1
 
     async def rounds(self, count: int, names: str) -> None:
         for _ in range(count):
@@ -127,8 +137,26 @@ def test_again_and_again_and_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert await world.further_calls() > 1, "a majority that has just come back is no steady one"
         await world.rounds(1, "c2 c3")
         assert world.told[1:] == ["member.joined: a majority answers for 3 s: clients are taken again"]
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.02)
         assert not await world.further_calls()
+        # Deaf from the first moment, said again before the end of it, and hearing at once when it is over.
+        assert world.deaf[0] == LEASE
+        assert world.deaf[-1] == 0.0
+
+    played(monkeypatch, play)
+
+
+def test_one_that_cannot_be_made_deaf_turns_away_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(world: World) -> None:
+        world.one.adopt(WATCH)
+        world.hears = "no such filters"
+        await world.rounds(1, "c2 c3")
+        await world.rounds(SILENT, "")
+        assert await world.further_calls() > 1
+        await world.rounds(STEADY, "c2 c3")
+        await asyncio.sleep(0.02)
+        assert [line for line in world.told if line.startswith("member.hearing")] == [world.told[-1]]
+        assert "no such filters" in world.told[-1]
 
     played(monkeypatch, play)
 
