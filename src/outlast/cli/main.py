@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -242,6 +243,8 @@ def _power(file: Path | None, wanted: str, act: Callable[[Any, str], None], done
 
 def main() -> None:
     """Entry point; errors are one sentence on standard error, and the exit code says of which kind."""
+    # Whoever ends us from elsewhere wants what Ctrl-C does: a drill takes back what it broke, whatever ends it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(prog_name="outlast")
     except ClusterFileError as error:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -223,3 +226,30 @@ def test_exit_codes(run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseExcept
     assert found == status
     assert "Traceback" not in err
     assert err.strip()
+
+
+LASTS = """
+import time
+from outlast.cli import main as cli
+
+@cli.app.command()
+def lasts() -> None:
+    try:
+        print("began", flush=True)
+        time.sleep(60)
+    finally:
+        print("taken back", flush=True)
+
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_ended_takes_back_what_it_did(number: signal.Signals) -> None:
+    argv = [sys.executable, "-c", LASTS, "lasts"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "began\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    assert (out, err, process.returncode) == ("taken back\n", "interrupted; run it again to continue\n", 130)
