@@ -20,6 +20,10 @@ COMING = 0.8
 DEAR = frozenset({"token"})
 """Kinds whose question costs the one who is asked more than the haste is worth: asked at their own interval, always."""
 
+HASTE = 0.15
+"""Seconds for a question that something else gave rise to. Silence alone decides nothing there: the kernel has to say
+too that a client's request lies unread and that nobody is at work on it (repair.py)."""
+
 PATIENCE = 2
 """Bad answers in a row that turn a well member into a failed one."""
 
@@ -64,11 +68,15 @@ class Prober:
                 record.task = asyncio.create_task(self._ask(record, probe, programs))
 
     def hasten(self, probe: Probe) -> None:
-        """Ask this now if it is wanted at all; its interval does not count. One question is under way at a time."""
+        """Ask this now, for HASTE, if it is wanted at all; its interval does not count.
+
+        One question is under way at a time.
+        """
         for key, wanted in self._wanted.items():
             record = self._records.get(key)
             if record and record.task is None and wanted == probe:
-                record.task = asyncio.create_task(self._ask(record, probe, self._programs))
+                hasty = replace(probe, timeout=min(probe.timeout, HASTE))
+                record.task = asyncio.create_task(self._ask(record, hasty, self._programs))
 
     async def _ask(self, record: Record, probe: Probe, programs: Mapping[str, ProgramState]) -> None:
         try:

@@ -13,7 +13,7 @@ from outlast.node import sock_diag
 from outlast.spec.bundle import BundleMember
 from outlast.spec.probe import Probe
 
-LOOK, AGAIN = 0.25, 0.1
+LOOK, AGAIN = 0.25, 0.05
 """Seconds between two looks, and to the next one where something was unread. A look costs 0.8 ms of processor time."""
 REST = 5.0
 """Seconds without looks where the kernel does not list connections."""

@@ -9,7 +9,7 @@ import pytest
 
 from outlast.node import prober
 from outlast.node.answers import Answer
-from outlast.node.prober import PATIENCE, Prober
+from outlast.node.prober import HASTE, PATIENCE, Prober
 from outlast.spec.probe import EAGER, Probe
 from outlast.spec.snapshot import ProgramState
 
@@ -25,6 +25,7 @@ class World:
         self.good = True
         self.sure = True
         self.asked = 0
+        self.limit = 0.0
         self.woken = 0
         self.hold: asyncio.Event | None = None
         monkeypatch.setattr(prober, "ask", self.ask)
@@ -36,6 +37,7 @@ class World:
 
     async def ask(self, probe: Probe, programs: Mapping[str, ProgramState]) -> Answer:
         self.asked += 1
+        self.limit = probe.timeout
         if self.hold:
             await self.hold.wait()
         words = "fine" if self.good else "refused"
@@ -152,6 +154,7 @@ def test_a_question_that_cannot_wait(world: World) -> None:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         assert world.asked == 3
+        assert world.limit == HASTE < PROBE.timeout
         world.prober.hasten(Probe("tcp", "10.0.0.1", 2))
         world.hold = asyncio.Event()
         for _ in range(3):
