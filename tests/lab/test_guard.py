@@ -171,6 +171,17 @@ def test_dead_or_hung_keepalived_leaves_no_address_behind(lab: GuardLab, master:
     assert lab.settled()
 
 
+def test_a_hung_keepalived_costs_no_request(lab: GuardLab, master: GuardNode) -> None:
+    load = lab.load(4, RATE)
+    time.sleep(1)
+    for pid in children_of(master.child("keepalived")):
+        os.kill(pid, signal.SIGSTOP)
+    seen = harvest(load)
+    # Put off from its first sign until the VIP is elsewhere; what came before that had time to end.
+    assert seen["outcomes"] == {"ok": 4 * RATE}, seen
+    assert lab.settled() is not master
+
+
 def test_who_is_connected_hears_that_the_vip_goes(lab: GuardLab, master: GuardNode) -> None:
     """The node lives and its balancer too, but nothing can be sent in the address's name any more."""
     held = lab.client.helper("hold", VIP, str(PORT))

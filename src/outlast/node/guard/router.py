@@ -84,8 +84,8 @@ class RouterGuard:
         """Keepalived follows the track files by itself; where it did not, its addresses go first and then itself."""
         if self.fence.turn():
             self._publish()
-        doubted = self.fence.doubted()
-        self.bell.say(frozenset(item.address for item in self._held() if doubted & set(item.networks)))
+        doubted, shaky = self.fence.doubted(), self.view.stopped > 0
+        self.bell.say(frozenset(item.address for item in self._held() if shaky or doubted & set(item.networks)))
         lost = frozenset(self.fence.overdue())
         late = tuple(item for item in self.settings.instances if lost & set(item.networks))
         if self._remove_addresses(late) and self.child:
@@ -172,6 +172,10 @@ class RouterGuard:
             self._start(action.reason)
         elif action.kind == "kill":
             self.journal.event("guard-kill", f"{action.reason}: removing its addresses and killing it")
+            if self.view.stopped:
+                # New connections are put off since the first sign, the peers take over an advert later at the earliest:
+                # what is under way has so long to end.
+                time.sleep(self.limits.tick)
             self._ended(action.reason)
         elif action.kind == "resume" and self.child:
             self.journal.event("guard-resume", action.reason)
