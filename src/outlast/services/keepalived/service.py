@@ -35,8 +35,8 @@ SILENCES = {"gap": 0.4, "doubt": 0.2, "within": 10.0, "hold": 2.0, "hold_most": 
 GENERATION = "3"
 """Of the guard: one that runs with older code would refuse the settings of this one, so it is started again."""
 REVISION = "1"
-"""Of the guard's code, in its settings: a new one is a new file, and with that a guard makes way for the next, which takes
-over Keepalived and its VIPs. Without it a running one would keep its code until something else is changed."""
+"""Of the guard's code, in its settings: a new one is a new file, and with that a guard makes way for the next, which
+takes over Keepalived and its VIPs. Without it a running one would keep its code until something else is changed."""
 
 SPEC = ServiceSpec(
     name="keepalived",
