@@ -30,7 +30,7 @@ VOTERS = frozenset({"endpoint", "service"})
 """Roles of the nodes whose majority a node must hear: what serves clients, and what serves them."""
 ROUND = 0.1
 """Seconds between two questions to each of them."""
-SILENCES = {"gap": 0.4, "doubt": 0.2, "within": 10.0, "hold": 2.0, "hold_most": 16.0, "forget": 60.0}
+SILENCES = {"gap": 0.4, "doubt": 0.1, "within": 10.0, "hold": 2.0, "hold_most": 16.0, "forget": 60.0}
 """The guard's limits (outlast.node.guard.quorum) in seconds; it counts in rounds."""
 GENERATION = "3"
 """Of the guard: one that runs with older code would refuse the settings of this one, so it is started again."""

@@ -100,7 +100,7 @@ def test_the_guard_knows_whose_majority_each_vip_needs(tmp_path: Path) -> None:
         ),
     )  # fmt: skip
     assert settings.quorum == QuorumLimits(
-        interval=0.1, limit=0.6, gap=4, doubt=2, within=100, hold=20, hold_most=160, forget=600
+        interval=0.1, limit=0.6, gap=4, doubt=1, within=100, hold=20, hold_most=160, forget=600
     )
     assert settings.instances[0].networks == ("management", "control-data")
     config = files(sample(), "keepalived", "c2")[CONFIG]
