@@ -227,7 +227,8 @@ class Agent:
         self.ends.expect([program])
         counted = (view.member.service, repair.key(program))
         self.kept.attempts[counted] = repair.counted(self.kept.attempts.get(counted), time.monotonic())
-        hands.kill(view.programs[program].pid)
+        stacks = any(one.stacks for one in view.member.programs if one.name == program)
+        hands.kill(view.programs[program].pid, stacks)
 
     def started(self, view: MemberView) -> None:
         """Starts the member's programs and remembers the digest they run with, before they do."""

@@ -8,6 +8,7 @@ import os
 import pwd
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from outlast.node import disk, leaving
@@ -17,6 +18,8 @@ from outlast.spec.bundle import BundleMember
 from outlast.spec.program import Program, Step
 
 RELOAD_SECONDS = 20.0
+WORDS = 0.1
+"""Seconds for a hung program to write down what its threads do: a few kilobytes, by a signal handler."""
 
 
 class StepFailed(Exception):
@@ -82,8 +85,14 @@ def end(pid: int) -> None:
     _tell_group(pid, signal.SIGTERM)
 
 
-def kill(pid: int) -> None:
-    """SIGKILL to a program's process group: who is hung takes no other word. A guard's child has a group of its own."""
+def kill(pid: int, stacks: bool = False) -> None:
+    """SIGKILL to a program's process group: who is hung takes no other word. A guard's child has a group of its own.
+
+    stacks: it can still say what its threads do (spec.program.Program.stacks), and has WORDS to write it down.
+    """
+    if stacks:
+        _tell_group(pid, signal.SIGUSR2)
+        time.sleep(WORDS)
     _tell_group(pid, signal.SIGKILL)
 
 

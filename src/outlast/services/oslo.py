@@ -294,7 +294,8 @@ def uwsgi(plan: Plan, member: Member, app: Wsgi) -> tuple[tuple[File, ...], Prog
     out = leave(plan, member, app.port)
     argv = (f"{HOME}/bin/uwsgi", "--ini", path)
     fork = forked(plan, member)
-    return (File(path, content), checked), Program(app.name, argv, env=env, nice=app.nice, leave=out, fork=fork)
+    program = Program(app.name, argv, env=env, nice=app.nice, leave=out, fork=fork, stacks=True)
+    return (File(path, content), checked), program
 
 
 def forked(plan: Plan, member: Member) -> str:

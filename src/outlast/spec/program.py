@@ -35,6 +35,8 @@ class Program:
     `fork`: the project whose loaded libraries it starts with, where the node's fork servers have them (decision 0026).
     Only for a Python script (argv[0]) of root's.
     `leave`: of one behind the balancers, where the timing profile has it.
+    `stacks`: at SIGUSR2 it writes to its log what each of its threads does, also while it hangs (faulthandler). It is
+    asked for that before it is killed.
     `respawn`: supervisord restarts it by itself; False where only the agent may decide to (Galera).
     """
 
@@ -52,6 +54,7 @@ class Program:
     disposable: bool = False
     leave: Leave | None = None
     fork: str = ""
+    stacks: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -47,3 +48,32 @@ def test_the_whole_group_is_asked_to_end() -> None:
     assert second.wait(10) == first.wait(10) == -signal.SIGTERM
     hands.end(first.pid)
     hands.end(0)
+
+
+HUNG = """
+import faulthandler, signal, sys, threading
+faulthandler.register(signal.SIGUSR2, all_threads=True)
+lock = threading.Lock()
+
+def waits_for_the_lock():
+    lock.acquire()
+
+lock.acquire()
+threading.Thread(target=waits_for_the_lock, daemon=True).start()
+print("hung", flush=True)
+lock.acquire()
+"""
+
+
+@pytest.mark.parametrize("stacks", [True, False])
+def test_one_that_hangs_says_first_what_its_threads_do(stacks: bool) -> None:
+    argv = [sys.executable, "-c", HUNG]
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as hung:
+        assert hung.stdout
+        assert hung.stdout.readline() == "hung\n"
+        hands.kill(hung.pid, stacks)
+        said = hung.communicate(timeout=10)[1]
+    assert hung.returncode == -signal.SIGKILL
+    assert ("in waits_for_the_lock" in said) is stacks

@@ -5,13 +5,17 @@ application is asked once a second at most, and all checks in between are told w
 has a thread to do it, still shows in every check; that it says something else, a second later at most.
 """
 
+import faulthandler
 import importlib
 import os
+import signal
 import time
 
 FRESH = 1.0  # seconds
 CHECK = os.environ["OUTLAST_CHECK"]
 serve = importlib.import_module(os.environ["OUTLAST_SERVES"]).application
+# After the application, which may want the same signal for a report that needs a process in good health.
+faulthandler.register(signal.SIGUSR2, all_threads=True)
 
 last = (-FRESH, "", [], b"")
 
