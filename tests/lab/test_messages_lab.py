@@ -108,6 +108,45 @@ def test_a_killed_cache_and_zookeeper_are_back(messages: Cluster) -> None:
     until(lambda: modes(messages) == ["follower", "follower", "leader"], 20, lambda: modes(messages))
 
 
+def replicas(cluster: Cluster, queue: str) -> dict[str, tuple[str, int]]:
+    """State and last entry carried out of each broker's replica, by the broker of s1."""
+    nodes = "N <- [rabbit@s1, rabbit@s2, rabbit@s3]"
+    asked = f"M <- [ra:key_metrics({{'%2F_{queue}', N}}, 5000)]"
+    words = (
+        f'[io:format("~s ~s ~b~n", [N, maps:get(state, M), maps:get(last_applied, M, -1)]) || {nodes}, {asked}], ok.'
+    )
+    said = cluster.inside("s1", *RABBITMQCTL, "eval", words)
+    found = [line.split() for line in said.splitlines() if line.startswith("rabbit@")]
+    return {node: (state, int(applied)) for node, state, applied in found}
+
+
+def test_a_replica_that_cannot_follow_is_replaced(messages: Cluster) -> None:
+    # The fault itself needs a race within Raft; what the broker writes then is put into its log.
+    queue = "followed"
+    sent = broker(messages, "publish", "s1", queue, 20)
+    assert len(sent) == 20
+    node = next(name for name, (state, _) in replicas(messages, queue).items() if state != "leader").split("@")[1]
+    uid = f"ra_directory:uid_of(quorum_queues, '%2F_{queue}')."
+    argv = ("env", "HOME=/var/lib/rabbitmq", f"RABBITMQ_NODENAME=rabbit@{node}", "rabbitmqctl", "eval")
+    before = messages.inside(node, *argv, uid).strip()
+    head = "2026-01-01 00:00:00 [info] <0.1.0>"
+    mismatch = "term mismatch - follower had entry at 3 with term 1 but not with term 2"
+    asks = "Asking leader {'x',rabbit@s1} to resend from 5"
+    lines = f"{head} queue '{queue}' in vhost '/': {mismatch}\n{head} {asks}\n"
+    begun = time.time()
+    messages.inside(node, "sh", "-c", "cat >>/var/log/outlast/rabbitmq.log", given=lines)
+    until(
+        lambda: [one for one in messages.events(node, "rabbitmq", begun) if one.code == "replica.replaced"],
+        30,
+        lambda: messages.events(node, "rabbitmq", begun),
+    )
+    assert messages.inside(node, *argv, uid).strip() != before, "another replica than before"
+    until(lambda: len({applied for _, applied in replicas(messages, queue).values()}) == 1, 20, "all have the same")
+    assert sorted(state for state, _ in replicas(messages, queue).values()) == ["follower", "follower", "leader"]
+    assert broker(messages, "fetch", node, queue) == sent
+    messages.await_settled(30)
+
+
 @pytest.mark.parametrize("program", ["memcached", "zookeeper", "rabbitmq"])
 def test_a_hung_program_is_killed_and_is_back(messages: Cluster, program: str) -> None:
     """SIGSTOP of the whole process group: it keeps its sockets and answers nobody."""

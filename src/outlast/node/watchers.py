@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from outlast.node.diverged import Replicas
 from outlast.node.turning import Turning
 from outlast.node.unread import Unread
 from outlast.node.uplink import Uplink
@@ -24,7 +25,7 @@ class Watchers:
     def __init__(self, tell: Tell, hasten: Callable[[Probe], None]) -> None:
         self._tell = tell
         self.uplink, self.unread, self.vanished = Uplink(tell), Unread(hasten), Vanished(tell)
-        self.turning = Turning(tell)
+        self.turning, self.replicas = Turning(tell), Replicas(tell)
 
     def start(self) -> set[asyncio.Task[None]]:
         """Their tasks; they run until they are cancelled."""
@@ -34,6 +35,7 @@ class Watchers:
             "vanished": self.vanished.watch,
             "secluded": self.vanished.secluded.watch,
             "turning": self.turning.watch,
+            "replicas": self.replicas.watch,
         }
         return {asyncio.create_task(kept(name, watch, self._tell)) for name, watch in found.items()}
 
@@ -42,6 +44,8 @@ class Watchers:
         self.uplink.adopt(bundle.members)
         self.unread.adopt(bundle.members)
         self.turning.adopt(bundle.members)
+        # A bundle without a watch is one without repairs.
+        self.replicas.adopt(bundle.members if bundle.repair_after else ())
         self.vanished.adopt(bundle.watch)
 
 

@@ -33,7 +33,8 @@ SPEC = ServiceSpec(
 HOME = "/var/lib/rabbitmq"
 CONFIG = "/etc/rabbitmq/rabbitmq.conf"
 LIBRARY = "/usr/local/lib/outlast"
-CHECK, START = f"{LIBRARY}/rabbitmq-check", f"{LIBRARY}/rabbitmq-start"
+CHECK, START, REPLACE = (f"{LIBRARY}/rabbitmq-{name}" for name in ("check", "start", "replace"))
+LOG = "/var/log/outlast/rabbitmq.log"
 ACCOUNT = "rabbitmq"
 USER = "openstack"
 USER_TIMEOUT = "{{raw, 6, 18, <<{}:32/native>>}}"
@@ -77,7 +78,14 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
                 0o755,
                 on_change="none",
             ),
+            File(
+                REPLACE,
+                Template("rabbitmq", "rabbitmq-replace.sh.j2", {"home": HOME, "node": f"rabbit@{member.node}"}),
+                0o755,
+                on_change="none",
+            ),
         ),
+        facts=(("raft-log", LOG), ("replace-replica", REPLACE)),
         prepare=(_check(plan, address),),
         programs=(_program(plan, member),),
         space=Space(HOME, _space(plan)),
