@@ -57,6 +57,7 @@ OWN: Mapping[tuple[str, str, str], str] = {
     ("rabbitmq", "/etc/rabbitmq/rabbitmq.conf", r"\[\] listeners.tcp.1"): LISTENS,
     ("rabbitmq", "/etc/rabbitmq/advanced.config", ".*inet_dist_use_interface.*"): LISTENS,
     ("rabbitmq", "env", "rabbitmq ERL_EPMD_ADDRESS"): LISTENS,
+    ("rabbitmq", "/usr/local/lib/outlast/rabbitmq-replace", r"Node = list_to_atom.*"): "this very broker's replica",
     ("swift", "/etc/swift/(proxy|account|container|object)-server.conf", r"\[DEFAULT\] bind_ip"): LISTENS,
     ("swift", "/etc/swift/rsyncd.conf", "[] address"): LISTENS,
     ("zookeeper", "/etc/outlast/zookeeper/zoo.cfg", "[] clientPortAddress"): LISTENS,
