@@ -98,7 +98,7 @@ def _judge(view: MemberView, sick: Sickness, now: float) -> Repair:
         return Repair(sick.program, False, reason[0], f"{what}, not restarted: {reason[1]}", evidence)
     code = "program.hung" if sick.silent else "program.wrong" if sick.was_well else "program.never-well"
     if any(one.stacks for one in view.member.programs if one.name == sick.program):
-        evidence += "; its log has what its threads did"
+        evidence += "; what its threads did is asked for, into its log"
     return Repair(sick.program, True, code, f"{what}: killing it", evidence)
 
 

@@ -41,7 +41,7 @@ def secrets_in(trees: Iterable[NodeTree]) -> frozenset[SecretRef]:
 
 def bundle(plan: Plan, tree: NodeTree, secrets: Mapping[str, str], code: Code) -> Bundle:
     """What the node is handed. Raises KeyError where `secrets` lacks a name."""
-    members = tuple(_member(plan, member, secrets) for member in tree.members)
+    members = tuple(_member(plan, member, secrets, code.digest) for member in tree.members)
     network = MANAGEMENT
     value = Bundle(
         cluster=plan.cluster,
@@ -67,6 +67,9 @@ def _zookeeper(plan: Plan) -> tuple[str, ...]:
     port = plan.port("zookeeper", "client")
     return tuple(f"{address}:{port}" for address in plan.addresses("zookeeper"))
 
+
+GUARD = "guard"
+"""Fact of a member that a guard of ours runs: its state file."""
 
 LISTED = (
     ("rabbitmq", "amqp"),
@@ -118,7 +121,7 @@ def _peers(plan: Plan, me: str) -> tuple[Peer, ...]:
     return tuple(found)
 
 
-def _member(plan: Plan, member: RenderedMember, secrets: Mapping[str, str]) -> BundleMember:
+def _member(plan: Plan, member: RenderedMember, secrets: Mapping[str, str], code: str) -> BundleMember:
     spec = member.spec
     filled = replace(spec, files=())
     # The filled description travels through JSON once, so that placeholders anywhere in it are replaced in one place.
@@ -139,7 +142,8 @@ def _member(plan: Plan, member: RenderedMember, secrets: Mapping[str, str]) -> B
         start=spec.start,
         reload=spec.reload,
         restart_digest=_digest("restart", files, described),
-        reload_digest=_digest("reload", files, described),
+        # A guard makes way for the next one at a reload that finds other code, and only then; what it guards stays.
+        reload_digest=_digest("reload", files, described, code if GUARD in dict(spec.facts) else ""),
         after=tuple(name for name in plan.specs[spec.service].after),
         facts=spec.facts,
         quorum=plan.specs[spec.service].quorum,
@@ -166,8 +170,8 @@ def _file(rendered: RenderedFile, secrets: Mapping[str, str]) -> BundleFile:
     return BundleFile(file.path, text, file.mode, file.owner, file.group, file.on_change, file.once, digest)
 
 
-def _digest(on_change: str, files: tuple[BundleFile, ...], described: _Described) -> str:
-    parts = [file.digest for file in files if file.on_change == on_change]
+def _digest(on_change: str, files: tuple[BundleFile, ...], described: _Described, code: str = "") -> str:
+    parts = [file.digest for file in files if file.on_change == on_change] + ([code] if code else [])
     if on_change == "restart":
         # Probes and steps are the agent's business: changing one restarts nothing. A changed prepare step runs again
         # beside the running programs (the check of a configuration before its reload, Swift's rings).

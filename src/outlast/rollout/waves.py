@@ -57,6 +57,8 @@ def _reason(old: BundleMember, new: BundleMember) -> str:
     for name in ("programs", "prepare", "setup", "needs", "probes"):
         if getattr(old, name) != getattr(new, name):
             return f"its {name} changed"
+    if old.restart_digest == new.restart_digest and old.reload_digest != new.reload_digest:
+        return "new code of its guard"
     return "its description changed"
 
 

@@ -168,9 +168,9 @@ def test_only_the_founder_has_setup_steps(lab: Target) -> None:
     assert only(lab.plan, spec()).setup
 
 
-def lab_bundle(plan: Plan, node: str) -> Bundle:
+def lab_bundle(plan: Plan, node: str, code: Code = CODE) -> Bundle:
     rendered = render_node(plan, node, DESCRIBE)
-    return bundle(plan, rendered, {ref.name: "v" for ref in secrets_in([rendered])}, CODE)
+    return bundle(plan, rendered, {ref.name: "v" for ref in secrets_in([rendered])}, code)
 
 
 @pytest.mark.parametrize(
@@ -198,6 +198,12 @@ def test_peers_share_a_clustered_service(lab: Target) -> None:
     assert compute.vips == ()
     assert controller.vips == ("10.20.0.250", "10.21.0.250")
     assert controller.zookeeper == ("10.21.0.11:2181", "10.21.0.12:2181", "10.21.0.13:2181")
+
+
+def test_new_code_reaches_the_guards_by_a_reload(lab: Target) -> None:
+    told = changes(lab_bundle(lab.plan, "c1"), lab_bundle(lab.plan, "c1", Code("code-2", b"")))
+    found = {change.service: (change.kind, change.reason) for change in told}
+    assert found == dict.fromkeys(("haproxy", "keepalived"), ("reload", "new code of its guard"))
 
 
 def test_members_and_computes_watch_the_members(lab: Target) -> None:

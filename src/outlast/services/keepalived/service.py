@@ -34,9 +34,6 @@ SILENCES = {"gap": 0.4, "doubt": 0.1, "within": 10.0, "hold": 2.0, "hold_most": 
 """The guard's limits (outlast.node.guard.quorum) in seconds; it counts in rounds."""
 GENERATION = "3"
 """Of the guard: one that runs with older code would refuse the settings of this one, so it is started again."""
-REVISION = "1"
-"""Of the guard's code, in its settings: a new one is a new file, and with that a guard makes way for the next, which
-takes over Keepalived and its VIPs. Without it a running one would keep its code until something else is changed."""
 
 SPEC = ServiceSpec(
     name="keepalived",
@@ -161,7 +158,6 @@ def guard_settings(plan: Plan, node: str) -> str:
     """The guard's own file (outlast.node.guard.settings reads it)."""
     settings = {
         "name": "keepalived",
-        "revision": REVISION,
         "binary": "/usr/sbin/keepalived",
         "file": CONFIG,
         "fifo": FIFO,
