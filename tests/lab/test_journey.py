@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -244,6 +245,18 @@ def test_the_first_requests_of_an_api_are_answered_like_all_others(cloud: Cluste
     answers = json.loads(cloud.inside("c1", "sh", "-c", script, "sh", *words, given=code, timeout=180).splitlines()[-1])
     assert [status for status, _ in answers] == [201] * 4, answers
     cloud.await_settled(60)
+
+
+@pytest.mark.parametrize("api", ["keystone", "nova-api", "nova-metadata", "neutron-api", "glance", "placement"])
+def test_an_api_says_what_its_threads_do_and_goes_on(cloud: Cluster, api: str) -> None:
+    # As the agent asks before it kills one (outlast.node.hands.kill): the whole group, which uwsgi's master leads.
+    before = cloud.programs()["c1", api]
+    log = f"/var/log/outlast/{api}.log"
+    size = int(cloud.inside("c1", "stat", "-c", "%s", log))
+    cloud.inside("c1", "/usr/bin/python3", "-c", f"import os; os.killpg({before[0]}, {signal.SIGWINCH:d})")
+    said = until(lambda: cloud.inside("c1", "tail", "-c", f"+{size + 1}", log), 5, f"nothing in {log}")
+    until(lambda: "most recent call first" in cloud.inside("c1", "tail", "-c", f"+{size + 1}", log), 5, said)
+    assert cloud.programs()["c1", api][0] == before[0]
 
 
 def test_openstacks_programs_are_forks(cloud: Cluster) -> None:

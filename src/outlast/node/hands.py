@@ -15,7 +15,7 @@ from outlast.node import disk, leaving
 from outlast.node.supervisor import CONF_DIR, Supervisor, section
 from outlast.node.view import DOWN, MemberView
 from outlast.spec.bundle import BundleMember
-from outlast.spec.program import Program, Step
+from outlast.spec.program import STACKS, Program, Step
 
 RELOAD_SECONDS = 20.0
 WORDS = 0.1
@@ -91,7 +91,7 @@ def kill(pid: int, stacks: bool = False) -> None:
     stacks: it can still say what its threads do (spec.program.Program.stacks), and has WORDS to write it down.
     """
     if stacks:
-        _tell_group(pid, signal.SIGUSR2)
+        _tell_group(pid, signal.Signals[f"SIG{STACKS}"])
         time.sleep(WORDS)
     _tell_group(pid, signal.SIGKILL)
 

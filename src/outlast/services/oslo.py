@@ -14,7 +14,7 @@ from outlast.plan.plan import Member, Plan
 from outlast.services import caches
 from outlast.spec.file import Directory, File, Ini, Scalar, Template
 from outlast.spec.probe import Probe
-from outlast.spec.program import LEAVING, Leave, Program
+from outlast.spec.program import LEAVING, STACKS, Leave, Program
 from outlast.spec.secret import SecretRef
 from outlast.spec.service import Option
 
@@ -290,7 +290,8 @@ def uwsgi(plan: Plan, member: Member, app: Wsgi) -> tuple[tuple[File, ...], Prog
     content = Ini({"uwsgi": _uwsgi_keys(plan, member, app)})
     served = (("PYTHONPATH", PYTHON_CODE), ("OUTLAST_SERVES", app.module), ("OUTLAST_CHECK", app.check))
     env = (*app.env, *served, (PROCESS_NAME, app.name), *ENV)
-    checked = File(f"{PYTHON_CODE}/{CHECKED}.py", Template("openstack", "checked.py.j2", {"fresh": FRESH}))
+    values = {"fresh": FRESH, "stacks": STACKS}
+    checked = File(f"{PYTHON_CODE}/{CHECKED}.py", Template("openstack", "checked.py.j2", values))
     out = leave(plan, member, app.port)
     argv = (f"{HOME}/bin/uwsgi", "--ini", path)
     fork = forked(plan, member)

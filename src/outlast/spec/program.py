@@ -23,6 +23,10 @@ class Leave:
     notice: float
 
 
+STACKS = "WINCH"
+"""Of the signals that end nobody who does not know them, one that uwsgi leaves alone; SIGUSR2 it takes for itself."""
+
+
 @dataclass(frozen=True)
 class Program:
     """A long-running program under supervisord (its name is unique on the node).
@@ -35,8 +39,8 @@ class Program:
     `fork`: the project whose loaded libraries it starts with, where the node's fork servers have them (decision 0026).
     Only for a Python script (argv[0]) of root's.
     `leave`: of one behind the balancers, where the timing profile has it.
-    `stacks`: at SIGUSR2 it writes to its log what each of its threads does, also while it hangs (faulthandler). It is
-    asked for that before it is killed.
+    `stacks`: at the signal STACKS it writes to its log what each of its threads does, also while it hangs
+    (faulthandler). It is asked for that before it is killed.
     `respawn`: supervisord restarts it by itself; False where only the agent may decide to (Galera).
     """
 

@@ -52,7 +52,7 @@ def test_the_whole_group_is_asked_to_end() -> None:
 
 HUNG = """
 import faulthandler, signal, sys, threading
-faulthandler.register(signal.SIGUSR2, all_threads=True)
+faulthandler.register(signal.SIGWINCH, all_threads=True)
 lock = threading.Lock()
 
 def waits_for_the_lock():

@@ -14,8 +14,7 @@ import time
 FRESH = 1.0  # seconds
 CHECK = os.environ["OUTLAST_CHECK"]
 serve = importlib.import_module(os.environ["OUTLAST_SERVES"]).application
-# After the application, which may want the same signal for a report that needs a process in good health.
-faulthandler.register(signal.SIGUSR2, all_threads=True)
+faulthandler.register(signal.SIGWINCH, all_threads=True)
 
 last = (-FRESH, "", [], b"")
 
