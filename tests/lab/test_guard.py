@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guard_nodes import PORT, STREAM, VIP, GuardLab, GuardNode, small_plan
+from guard_nodes import PORT, STREAM, VIP, GuardLab, GuardNode, address, small_plan
 
 from outlast.node.guard.process import children_of
+from outlast.node.marked_down import mark
 from outlast.spec.timing import PROFILES, Timing
 
 pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(180)]
@@ -263,6 +264,24 @@ def test_a_server_that_hangs_leaves_and_comes_back_once(lab: GuardLab, master: G
     finally:
         hung.send_signal(signal.SIGCONT)
     await_all([("server-left", "web", "n1"), ("server-back", "web", "n1")])
+
+
+def test_a_vanished_nodes_servers_are_marked_down_at_once_and_taken_back(lab: GuardLab, master: GuardNode) -> None:
+    """The node answers all the while, so the balancer's own checks take it back."""
+    begun, admin = time.time(), str(master.root / "run/haproxy/admin.sock")
+
+    def told() -> list[tuple[str, str, str]]:
+        mine = [one for one in master.events("haproxy") if one["code"].startswith("server-") and one["at"] > begun]
+        return sorted((one["code"], one["backend"], one["server"]) for one in mine)
+
+    assert mark(admin, "10.99.0.99") == ()
+    assert set(mark(admin, address("n2"))) == {("web", "n2"), ("stream", "n2")}
+    assert mark(admin, address("n2")) == (), "they are down, and servers without a check are left alone"
+    until = time.monotonic() + 10
+    while len(told()) < 4:
+        assert time.monotonic() < until, told()
+        time.sleep(0.05)
+    assert told() == [(code, name, "n2") for code in ("server-back", "server-left") for name in ("stream", "web")]
 
 
 def test_stop_hands_the_vip_over_and_refuses_nobody(lab: GuardLab, master: GuardNode) -> None:

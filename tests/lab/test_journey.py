@@ -121,6 +121,18 @@ def test_a_server_is_reached_from_outside(cloud: Cluster) -> None:
     assert "TCP answered" in steps
 
 
+def test_a_servers_device_that_is_down_is_set_up_again(cloud: Cluster) -> None:
+    """As Open vSwitch leaves it now and then, when it writes the device's flags while Nova does: decision 0038."""
+    listed = openstack(cloud, "port", "list", "--device-owner", "compute:nova", "-f", "value", "-c", "ID").split()
+    device = f"tap{listed[0][:11]}"
+    flags = f"/sys/class/net/{device}/flags"
+    node = next(name for name in ("k1", "k2") if cloud.inside(name, "cat", flags, check=False))
+    before = time.time()
+    cloud.inside(node, "ip", "link", "set", "dev", device, "down")
+    until(lambda: int(cloud.inside(node, "cat", flags), 16) & 1, 5, f"{device} is not set up again")
+    until(lambda: "tap.raised" in {event.code for event in cloud.events(node, after=before)}, 5, "it is not said")
+
+
 def test_openstack_by_both_ways(cloud: Cluster) -> None:
     assert "demo-1" in openstack(cloud, "server", "list")
     script = f"{cloud.run('openrc')}exec /opt/openstack/bin/openstack server list -f value -c Name"

@@ -22,10 +22,10 @@ from outlast.spec.bundle import Watch
 
 
 class Vanished:
-    """One per agent. `tell(service, code, sentence)` once for each absence."""
+    """One per agent. `tell(service, code, sentence)` and `also(name, address)` once for each absence."""
 
-    def __init__(self, tell: Callable[[str, str, str], None]) -> None:
-        self._tell = tell
+    def __init__(self, tell: Callable[[str, str, str], None], also: Callable[[str, str], None]) -> None:
+        self._tell, self._also = tell, also
         self._watch: Watch | None = None
         self._echo: Echo | None = None
         self.standing = Standing()
@@ -72,6 +72,7 @@ class Vanished:
         else:
             words = f"connections with its members are ended ({count}), and new ones, until it answers"
         if first:
+            self._also(name, address)
             self._tell("", "peer.vanished", f"{name} has not answered for {SILENT * ROUND:g} s, others do: {words}")
 
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from outlast.node.diverged import Replicas
+from outlast.node.marked_down import MarkedDown
+from outlast.node.taps import Taps
 from outlast.node.turning import Turning
 from outlast.node.unread import Unread
 from outlast.node.uplink import Uplink
@@ -24,8 +26,9 @@ class Watchers:
 
     def __init__(self, tell: Tell, hasten: Callable[[Probe], None]) -> None:
         self._tell = tell
-        self.uplink, self.unread, self.vanished = Uplink(tell), Unread(hasten), Vanished(tell)
-        self.turning, self.replicas = Turning(tell), Replicas(tell)
+        self.uplink, self.unread, self.marked_down = Uplink(tell), Unread(hasten), MarkedDown(tell)
+        self.vanished = Vanished(tell, self.marked_down.vanished)
+        self.turning, self.replicas, self.taps = Turning(tell), Replicas(tell), Taps(tell)
 
     def start(self) -> set[asyncio.Task[None]]:
         """Their tasks; they run until they are cancelled."""
@@ -36,6 +39,7 @@ class Watchers:
             "secluded": self.vanished.secluded.watch,
             "turning": self.turning.watch,
             "replicas": self.replicas.watch,
+            "taps": self.taps.watch,
         }
         return {asyncio.create_task(kept(name, watch, self._tell)) for name, watch in found.items()}
 
@@ -45,7 +49,10 @@ class Watchers:
         self.unread.adopt(bundle.members)
         self.turning.adopt(bundle.members)
         # A bundle without a watch is one without repairs.
-        self.replicas.adopt(bundle.members if bundle.repair_after else ())
+        repaired = bundle.members if bundle.repair_after else ()
+        self.replicas.adopt(repaired)
+        self.taps.adopt(repaired)
+        self.marked_down.adopt(repaired)
         self.vanished.adopt(bundle.watch)
 
 

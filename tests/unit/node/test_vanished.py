@@ -81,7 +81,10 @@ def world(monkeypatch: pytest.MonkeyPatch) -> tuple[Vanished, FakeEcho, list[str
     echo, told, ended = FakeEcho(), list[str](), list[str]()
     monkeypatch.setattr(vanished, "Echo", lambda interface, address, peers: echo)
     monkeypatch.setattr(vanished, "end", lambda address, ports: ended.append(address) or 3)
-    found = Vanished(lambda service, code, sentence: told.append(f"{code}: {sentence}"))
+    found = Vanished(
+        lambda service, code, sentence: told.append(f"{code}: {sentence}"),
+        lambda name, address: told.append(f"also {name} {address}"),
+    )
     found.adopt(WATCH)
     return found, echo, told, ended
 
@@ -98,7 +101,7 @@ def test_told_once_and_ended_for_as_long_as_it_is_away(
     assert set(ended) == {"10.0.0.11"}
     assert len(ended) > 3
     words = "connections with its members are ended (3), and new ones, until it answers"
-    assert told == [f"peer.vanished: c1 has not answered for 0.6 s, others do: {words}"]
+    assert told == ["also c1 10.0.0.11", f"peer.vanished: c1 has not answered for 0.6 s, others do: {words}"]
     echo.up = {"c1", "c2", "c3"}
     found.turn()
     count = len(ended)

@@ -15,6 +15,8 @@ from outlast.spec.service import MemberSpec, Option, Port, ServiceSpec
 
 CONFIG = "/etc/nova/nova-compute.conf"
 PRIVILEGED = ("nova_sys_admin", "vif_plug_ovs_privileged", "privsep_osbrick")
+DEVICES = "tap[0-9a-f]{8}-[0-9a-f]{2}"
+"""How Nova names its servers' network devices: the beginning of the port's id, as far as fourteen letters go."""
 
 SPEC = ServiceSpec(
     name="nova-compute",
@@ -98,6 +100,8 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             ),
             oslo.rpc(plan, member, "nova/compute", program="nova-compute"),
         ),
+        # What the agent sets up again where it was left down (node/taps.py).
+        facts=(("taps", DEVICES),),
     )
 
 
