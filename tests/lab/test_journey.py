@@ -271,6 +271,21 @@ def test_an_api_says_what_its_threads_do_and_goes_on(cloud: Cluster, api: str) -
     assert cloud.programs()["c1", api][0] == before[0]
 
 
+def test_keystone_knows_what_a_cache_lost_with_it(cloud: Cluster) -> None:
+    """For some seconds, and never what was taken out while the caches were well (decision 0040)."""
+    script = (Path(__file__).parent / "recent_caches.py").read_text()
+    said = cloud.inside("c1", "/opt/openstack/bin/python", "-W", "ignore", "-", given=script)
+    assert json.loads(said.splitlines()[-1]) == {
+        "deleted while the caches are well": None,
+        "the id that was lost is known": True,
+        "and memcached has it again": True,
+        "a new id counts": True,
+        "lost with a cache": 2,
+        "taken out here": None,
+        "too old": None,
+    }
+
+
 def test_openstacks_programs_are_forks(cloud: Cluster) -> None:
     """An executed one would show its interpreter first."""
     plan = cloud.target.plan

@@ -20,6 +20,8 @@ FERNET, CREDENTIAL = "/etc/keystone/fernet-keys", "/etc/keystone/credential-keys
 ADMINS = ("neutron", "nova")
 
 SAYS = '"version": {"id": "v3.'
+KEPT = 5.0
+"""Seconds for which Keystone knows what it had from a cache that has just failed (decision 0040)."""
 
 SPEC = ServiceSpec(
     "keystone",
@@ -54,6 +56,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
     env = (("OS_KEYSTONE_CONFIG_FILES", "/etc/keystone/keystone.conf"),)
     app = oslo.Wsgi("keystone", "outlast_keystone_api", port, "/v3", env, nice=oslo.KEYSTONE_NICE)
     wsgi_files, program = oslo.uwsgi(plan, member, app)
+    kept: dict[str, object] = {"kept": KEPT if plan.timing.repair_after else 0.0}
     return MemberSpec(
         "keystone",
         member.node,
@@ -62,6 +65,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             *_keys(FERNET, "fernet"),
             *_keys(CREDENTIAL, "credential"),
             File(f"{oslo.PYTHON_CODE}/outlast_keystone_api.py", Template("keystone", "keystone_api.py.j2", {})),
+            File(f"{oslo.PYTHON_CODE}/outlast_keystone_recent.py", Template("keystone", "keystone_recent.py.j2", kept)),
             oslo.VALIDATORS,
             oslo.KEYSTONE_LAZY,
             *wsgi_files,

@@ -5,6 +5,7 @@ The enforcer of the rules is seen by all threads before it has its rules (10 ms)
 
 import outlast_validators  # noqa: F401, I001
 import outlast_keystone_lazy  # noqa: F401
+import outlast_keystone_recent  # noqa: F401
 from keystone.common.rbac_enforcer import enforcer, policy
 from keystone.wsgi.api import application  # noqa: F401
 
