@@ -147,6 +147,23 @@ def test_a_replica_that_cannot_follow_is_replaced(messages: Cluster) -> None:
     messages.await_settled(30)
 
 
+def test_a_broker_whose_own_records_cannot_follow_joins_as_a_new_one(messages: Cluster) -> None:
+    """Seen after its disk was full; here, too, the log's lines are put there, and all else is real."""
+    queue = "kept-by-others"
+    sent = broker(messages, "publish", "s1", queue, 20)
+    before, begun = messages.programs()["s2", "rabbitmq"], time.time()
+    head = "2026-01-01 00:00:00 [info] <0.1.0>"
+    mismatch = "RabbitMQ metadata store: term mismatch - follower had entry at 3 with term 1 but not with term 2"
+    lines = f"{head} {mismatch}\n{head} Asking leader {{'x',rabbit@s1}} to resend from 5\n"
+    messages.inside("s2", "sh", "-c", "cat >>/var/log/outlast/rabbitmq.log", given=lines)
+    until(lambda: messages.programs().get(("s2", "rabbitmq"), before)[0] not in (before[0], 0), 30, "a new process")
+    messages.await_settled(90)
+    print(f"a broker that joins as a new one: {time.time() - begun:.1f} s")
+    assert "joins the others as a new one" in str(messages.events("s2", "rabbitmq", begun))
+    messages.inside("s2", "ls", "/var/lib/rabbitmq/unreadable")
+    assert broker(messages, "fetch", "s2", queue) == sent
+
+
 @pytest.mark.parametrize("program", ["memcached", "zookeeper", "rabbitmq"])
 def test_a_hung_program_is_killed_and_is_back(messages: Cluster, program: str) -> None:
     """SIGSTOP of the whole process group: it keeps its sockets and answers nobody."""

@@ -133,21 +133,20 @@ class Replicas:
     async def _mend(self, proof: Diverged) -> None:
         name = f"the replica of queue {proof.queue}" if proof.queue else f"the replica of the {STORE}"
         what = f"{name} has carried out entry {proof.applied}, and its leader has another entry {proof.entry}"
-        if not proof.queue:
-            advice = "stop the broker here, move /var/lib/rabbitmq/mnesia away, start it: it joins as a new one"
-            self._tell(self._service, "replica.diverged", f"{what}; {advice}")
-            return
         if reason := disk.paused():
             # It says so again in half a minute.
             self._tell(self._service, "replica.diverged", f"{what}; not replaced, paused ({reason})")
             return
-        self._tell(self._service, "replica.diverged", f"{what}: replacing it by a copy of the others")
-        trouble = await replaced(self._script, proof.vhost, proof.queue)
+        way = "replacing it by a copy of the others" if proof.queue else "the broker joins the others as a new one"
+        self._tell(self._service, "replica.diverged", f"{what}: {way}")
+        # A new member has copies of everything.
+        trouble = await replaced(self._script, *((proof.vhost, proof.queue) if proof.queue else ()))
         if trouble:
             sentence = f"{name} was not replaced, to be tried again when the broker complains again: {trouble}"
             self._tell(self._service, "replica.kept", sentence)
         else:
-            self._tell(self._service, "replica.replaced", f"{name} is a copy of the others now")
+            done = "is a copy of the others now" if proof.queue else "is set aside with the broker's other data"
+            self._tell(self._service, "replica.replaced", f"{name} {done}")
 
 
 async def replaced(script: str, *words: str) -> str:

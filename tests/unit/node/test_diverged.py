@@ -137,9 +137,11 @@ def test_a_pause_is_kept(world: World) -> None:
     assert not world.calls.exists()
 
 
-def test_the_metadata_store_is_left_to_the_operator(world: World) -> None:
-    assert world.says(*STORE) == ["replica.diverged"]
-    assert not world.calls.exists()
+def test_with_its_own_records_the_whole_broker_is_a_new_one(world: World) -> None:
+    assert world.says(*STORE) == ["replica.diverged", "replica.replaced"]
+    assert world.calls.read_text().split() == [], "no queue is named"
+    world.works("echo the other brokers are no majority; exit 1")
+    assert world.says(*STORE) == ["replica.diverged", "replica.kept"]
 
 
 def test_a_node_without_a_broker_reads_nothing(world: World) -> None:

@@ -80,7 +80,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             ),
             File(
                 REPLACE,
-                Template("rabbitmq", "rabbitmq-replace.sh.j2", {"home": HOME, "node": f"rabbit@{member.node}"}),
+                Template("rabbitmq", "rabbitmq-replace.sh.j2", {"home": HOME, "node": _name(member), "start": START}),
                 0o755,
                 on_change="none",
             ),
@@ -106,7 +106,12 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
 
 def _start(plan: Plan, member: Member) -> dict[str, object]:
     port = plan.port("rabbitmq", "amqp")
-    return {"home": HOME, "peers": _peers(plan, member), "port": port, "starts": STARTS_IN_VAIN}
+    peers = _peers(plan, member)
+    return {"home": HOME, "node": _name(member), "peers": peers, "port": port, "starts": STARTS_IN_VAIN}
+
+
+def _name(member: Member) -> str:
+    return f"rabbit@{member.node}"
 
 
 def _space(plan: Plan) -> int:
