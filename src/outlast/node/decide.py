@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from outlast.node.repair import next_repair
-from outlast.node.space import spared
-from outlast.node.view import Attempt, Direction, MemberView, View, step_digest
+from outlast.node.space import ORDERLY, STEADY, spared
+from outlast.node.view import Attempt, Direction, MemberView, Shortage, View, step_digest
 from outlast.spec.program import Step
 
 BACKOFF = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -102,7 +102,7 @@ def _next_action(view: MemberView, now: float) -> Action:
     if view.running:
         return _wait(name, "member.busy", f"{view.running} is under way")
     if view.shortage and spared(view.others, view.shortage, now):
-        return _short(view, view.shortage.sentence)
+        return _short(view, view.shortage, now)
     if view.stale_files:
         paths = ", ".join(view.stale_files[:3]) + (" …" if len(view.stale_files) > 3 else "")
         return Action("files", name, "member.files", f"writing {paths}")
@@ -120,11 +120,15 @@ def _next_action(view: MemberView, now: float) -> Action:
     return _starting(view, now, converged)
 
 
-def _short(view: MemberView, why: str) -> Action:
-    name = view.member.service
+def _short(view: MemberView, shortage: Shortage, now: float) -> Action:
+    name, why = view.member.service, shortage.sentence
     if view.down:
         return _wait(name, "member.short", f"{name} stays away: {why}; the others go on without it")
-    if any(view.state(program.name) == "STOPPING" for program in view.member.programs):
+    stopping = next((one.name for one in view.member.programs if view.state(one.name) == "STOPPING"), "")
+    if stopping and now - shortage.since >= STEADY + ORDERLY:
+        words = f"{stopping} has not ended within {ORDERLY:g} s and has no space to write: killing it"
+        return Action("repair", name, "member.short", words, program=stopping)
+    if stopping:
         return _wait(name, "member.stopping", f"{name} is stopping")
     return Action("stop", name, "member.short", f"stopping {name}: {why}; the others can do without it")
 

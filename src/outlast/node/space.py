@@ -12,6 +12,10 @@ from outlast.spec.program import Space
 STEADY = 1.0
 """Seconds for which it must be so: who is short of space says so meanwhile, and of two none leaves for the other."""
 
+ORDERLY = 3.0
+"""Seconds that it then has for an orderly end, which wants to write. A broker that hung there went on blocking the
+publishers of all others for 20 s."""
+
 BACK = 2.0
 """How many times the space that is needed must be free before a member counts as having it again."""
 

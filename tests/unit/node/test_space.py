@@ -13,7 +13,7 @@ from member_views import MEMBER, NOW, SETTLED, STOPPED, states, view
 from outlast.node import free_space
 from outlast.node.decide import member_action
 from outlast.node.free_space import Spaces, free_mib
-from outlast.node.space import BACK, STEADY, judge, spared
+from outlast.node.space import BACK, ORDERLY, STEADY, judge, spared
 from outlast.node.view import MemberView, Others, Shortage
 from outlast.spec.program import Space
 
@@ -21,6 +21,7 @@ NEED = Space("/data", 100)
 SHORT = Shortage(NOW - STEADY, "3 MiB are free on the file system of /data, 100 are needed")
 BROKER = replace(MEMBER, quorum=True, space=NEED)
 MOST = Others(2, 2)
+STOPPING = replace(SETTLED, programs=states(one="STOPPING", two="STOPPED"))
 
 
 def test_enough_again_means_clearly_enough() -> None:
@@ -55,10 +56,13 @@ def test_it_never_flaps_within_the_band(free: list[float]) -> None:
         (SETTLED, Others(2, 4), STEADY, "none", "member.settled"),
         (STOPPED, MOST, STEADY, "none", "member.short"),
         (STOPPED, Others(1, 2), STEADY, "start", "member.start"),
-        (replace(SETTLED, programs=states(one="STOPPING", two="STOPPED")), MOST, STEADY, "none", "member.stopping"),
+        (STOPPING, MOST, STEADY, "none", "member.stopping"),
+        (STOPPING, MOST, STEADY + ORDERLY, "repair", "member.short"),
+        (STOPPING, Others(1, 2), STEADY + ORDERLY, "none", "member.stopping"),
     ],
     ids=["the others do", "not for long yet", "one other is well", "alone", "three of four", "two of four",
-         "stopped, and stays so", "stopped, and needed again", "it stops"],
+         "stopped, and stays so", "stopped, and needed again", "it stops",
+         "it does not end", "it does not end, and is needed"],
 )  # fmt: skip
 def test_what_is_done(base: MemberView, others: Others, since: float, kind: str, code: str) -> None:
     seen = replace(base, member=BROKER, shortage=replace(SHORT, since=NOW - since), others=others)
