@@ -259,6 +259,26 @@ def test_a_member_without_power_returns_by_itself(database: Cluster) -> None:
         assert missing_rows(database, node, "one-off", said) == set()
 
 
+def test_a_member_that_comes_and_goes_is_kept_out_until_it_stays(database: Cluster) -> None:
+    """Taken back each time, it made the others lose their majority: decision 0041."""
+    begun = time.time()
+    with counting(database) as counts:
+        for _ in range(5):
+            database.inside("s3", "ip", "link", "set", "dev", "ctl", "down")
+            time.sleep(1)
+            database.inside("s3", "ip", "link", "set", "dev", "ctl", "up")
+            time.sleep(1)
+        lasted = time.monotonic()
+        until(lambda: wsrep(database, "s3", "cluster_status") == "Primary", 60, "s3 is in the group again")
+        print(f"a member that came and went is in the group again after {time.monotonic() - lasted:.1f} s")
+    assert min(counts) >= 2, "the others went on"
+    for node in ("s1", "s2"):
+        told = [event.code for event in database.events(node, after=begun)]
+        assert "member.kept-out" in told
+        assert told.index("member.let-in") > told.index("member.kept-out")
+    database.await_settled(60)
+
+
 def test_power_lost_right_after_a_state_transfer(database: Cluster) -> None:
     """What s1 was given is on its disk before it is called well, so it comes back as whoever lost power."""
     database.inside("s1", "sh", "-c", f"rm -rf {facts.DATA} && sync")

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from outlast.node import sock_diag
 from outlast.node.guard.echo import Echo
+from outlast.node.kept_out import KeptOut
 from outlast.node.secluded import Secluded
 from outlast.node.standing import ROUND, SILENT, Standing, advance
 from outlast.spec.bundle import Watch
@@ -29,7 +30,7 @@ class Vanished:
         self._watch: Watch | None = None
         self._echo: Echo | None = None
         self.standing = Standing()
-        self.secluded = Secluded(tell)
+        self.secluded, self.kept_out = Secluded(tell), KeptOut(tell)
 
     def adopt(self, watch: Watch | None) -> None:
         """None: nobody is watched, and nothing is ended."""
@@ -39,6 +40,7 @@ class Vanished:
             self._echo.close()
         self._watch, self.standing = watch, Standing()
         self.secluded.adopt(watch)
+        self.kept_out.adopt(watch)
         self._echo = Echo(watch.interface, watch.address, dict(watch.peers)) if watch else None
 
     async def watch(self) -> None:
@@ -60,6 +62,7 @@ class Vanished:
                 self._end(name, address, first=name not in before.gone)
         if not self._echo.trouble:
             self.secluded.turn(self.standing)
+            self.kept_out.turn(self.standing.gone)
         self.standing = replace(self.standing, asked=self.standing.asked + 1)
         self._echo.ask(self.standing.asked)
 

@@ -37,6 +37,7 @@ class Watchers:
             "unread": self.unread.watch,
             "vanished": self.vanished.watch,
             "secluded": self.vanished.secluded.watch,
+            "kept out": self.vanished.kept_out.watch,
             "turning": self.turning.watch,
             "replicas": self.replicas.watch,
             "taps": self.taps.watch,

@@ -87,22 +87,33 @@ SHARED = ("rabbitmq", "amqp")
 """What takes calls without a majority of its members and cannot carry them out. Galera refuses them by itself, OVN's
 databases and ZooKeeper leave their clients, memcached needs no majority."""
 
+GROUP = ("galera", "cluster")
+"""Whose group one unsteady member can bring down (node/kept_out.py)."""
+
 
 def _watch(plan: Plan, me: str) -> Watch | None:
     listed = [(service, port) for service, port in LISTED if plan.has(service)]
-    members = {member.node for service, _ in listed for member in plan.members_of(service)}
+    services = {service for service, _ in (*listed, GROUP) if plan.has(service)}
+    members = {member.node for service in services for member in plan.members_of(service)}
     peers = tuple((node.name, plan.address(node.name)) for node in plan.nodes if node.name in members - {me})
     if not peers:
         return None
     ports = tuple(plan.port(service, port) for service, port in listed)
-    voters = _voters(plan, me)
-    shared = (plan.port(*SHARED),) if voters else ()
-    return Watch(plan.networks[CONTROL_DATA].interface, plan.address(me), peers, ports, voters, shared)
+    voters, grouped = _voters(plan, me, SHARED[0]), _voters(plan, me, GROUP[0])
+    return Watch(
+        plan.networks[CONTROL_DATA].interface,
+        plan.address(me),
+        peers,
+        ports,
+        voters,
+        shared=(plan.port(*SHARED),) if voters else (),
+        group=plan.port(*GROUP) if grouped else 0,
+        grouped=grouped,
+    )
 
 
-def _voters(plan: Plan, me: str) -> tuple[str, ...]:
-    """The other members of what is SHARED; nobody where this node has none of it, or a majority is all of them."""
-    service = SHARED[0]
+def _voters(plan: Plan, me: str, service: str) -> tuple[str, ...]:
+    """The service's other members; nobody where this node has none of it, or a majority is all of them."""
     members = [member.node for member in plan.members_of(service)] if plan.has(service) else []
     return tuple(name for name in members if name != me) if me in members and len(members) > 2 else ()
 

@@ -75,6 +75,7 @@ class Watch:
 
     `shared`: ports of a service of this node that can do nothing without a majority of its members, which are this
     node and `voters` (names of peers), and that does not refuse its clients then.
+    `group`: port on which members of the database talk to each other, which are this node and `grouped`; 0: none here.
     """
 
     interface: str
@@ -83,6 +84,8 @@ class Watch:
     ports: tuple[int, ...] = ()
     voters: tuple[str, ...] = ()
     shared: tuple[int, ...] = ()
+    group: int = 0
+    grouped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -215,6 +215,7 @@ def test_members_and_computes_watch_the_members(lab: Target) -> None:
     # Only who has a member of it can be cut off from the others.
     assert (controller.voters, controller.shared) == (("c2", "c3"), (5672,))
     assert (compute.voters, compute.shared) == ((), ())
+    assert (controller.group, controller.grouped, compute.group) == (4567, ("c2", "c3"), 0)
     timing = replace(lab.plan.timing, repair_after=0.0)
     assert lab_bundle(replace(lab.plan, timing=timing), "c1").watch is None
 

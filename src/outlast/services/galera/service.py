@@ -28,7 +28,7 @@ SPEC = ServiceSpec(
     kind="stateful",
     mode="active-active",
     roles=("service",),
-    packages=("mariadb-server", "galera-4", "mariadb-backup", "socat"),
+    packages=("mariadb-server", "galera-4", "mariadb-backup", "socat", "nftables"),
     ports=(
         Port("galera", 3306),
         Port("cluster", 4567),

@@ -1,0 +1,67 @@
+"""A member whose network comes and goes is kept out of the database's group until it stays, and never a majority."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outlast.node.kept_out import FORGET, LONGEST, STEADY, Losses, advance, held, pause
+
+OTHERS = ("c2", "c3")
+
+
+def after(looks: Iterable[tuple[float, str]]) -> dict[str, Losses]:
+    """`looks`: when, and who was gone then."""
+    known: dict[str, Losses] = {}
+    for now, gone in looks:
+        known = advance(known, frozenset(gone.split()), now)
+    return known
+
+
+def test_one_loss_keeps_nobody_out() -> None:
+    known = after([(1.0, "c2"), (5.0, "c2"), (9.0, "")])
+    assert known == {"c2": Losses(1, 1.0, 9.0)}
+    assert held(known, OTHERS, 9.0) == frozenset()
+
+
+def test_a_second_loss_does_until_it_has_answered_for_a_while() -> None:
+    looks = [(1.0, "c2"), (2.0, ""), (3.0, "c2")]
+    assert held(after(looks), OTHERS, 3.0) == {"c2"}
+    known = after([*looks, (4.0, "")])
+    assert held(known, OTHERS, 4.0 + STEADY - 0.1) == {"c2"}
+    assert held(known, OTHERS, 4.0 + STEADY) == frozenset()
+
+
+def test_every_further_loss_asks_for_twice_as_long() -> None:
+    assert [pause(count) for count in (1, 2, 3, 4, 5, 6, 20)] == [0.0, 3.0, 6.0, 12.0, 24.0, LONGEST, LONGEST]
+
+
+def test_losses_are_forgotten() -> None:
+    known = after([(1.0, "c2"), (2.0, ""), (2.0 + FORGET, "")])
+    assert known == {}
+    assert after([(1.0, "c2"), (2.0, ""), (1.0 + FORGET, "c2")])["c2"].count == 1
+
+
+def test_who_is_away_for_long_is_not_forgotten_meanwhile() -> None:
+    known = after([(1.0, "c2"), (2.0, ""), (3.0, "c2"), (3.0 + 2 * FORGET, "c2")])
+    assert known["c2"].count == 2
+    assert held(known, OTHERS, 3.0 + 2 * FORGET) == {"c2"}
+
+
+def test_members_that_are_needed_are_not_kept_out() -> None:
+    looks = [(1.0, "c2 c3"), (2.0, ""), (3.0, "c2 c3")]
+    assert held(after(looks), OTHERS, 3.0) == frozenset()
+    assert held(after(looks), ("c2", "c3", "c4", "c5"), 3.0) == {"c2", "c3"}
+    assert held(after(looks), ("c4", "c5"), 3.0) == frozenset(), "they have no database"
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 20.0), st.sampled_from(["", "c2", "c3", "c2 c3"])), max_size=60))
+def test_never_a_majority_and_never_after_a_long_steady_while(looks: list[tuple[float, str]]) -> None:
+    now, known = 0.0, dict[str, Losses]()
+    for seconds, gone in looks:
+        now += seconds
+        known = advance(known, frozenset(gone.split()), now)
+        assert len(held(known, OTHERS, now)) < 2
+    assert held(advance(known, frozenset(), now + 0.1), OTHERS, now + 1.0 + LONGEST) == frozenset()
