@@ -259,10 +259,38 @@ def test_a_member_without_power_returns_by_itself(database: Cluster) -> None:
         assert missing_rows(database, node, "one-off", said) == set()
 
 
+@contextmanager
+def gaps(cluster: Cluster) -> Iterator[list[tuple[float, float]]]:
+    """When, in seconds from now, and for how long no majority said that it is primary; while the block lasts."""
+    found, done, begun = list[tuple[float, float]](), threading.Event(), time.monotonic()
+
+    def look() -> None:
+        since = 0.0
+        while not done.is_set() or since:
+            before = time.monotonic() - begun
+            if in_primary(cluster) < 2:
+                since = since or before
+            elif since:
+                found.append((round(since, 2), round(time.monotonic() - begun - since, 2)))
+                since = 0.0
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        yield found
+    finally:
+        done.set()
+        looker.join()
+
+
 def test_a_member_that_comes_and_goes_is_kept_out_until_it_stays(database: Cluster) -> None:
-    """Taken back each time, it made the others lose their majority: decision 0041."""
+    """Taken back each time, it made the others lose their majority for five seconds (decision 0041).
+
+    The first return is not prevented, and its change of views may be cut short as well: then the others are without a
+    majority for a moment. Allowed is what a member's death may cost, 2.5 s.
+    """
     begun = time.time()
-    with counting(database) as counts:
+    with gaps(database) as found:
         for _ in range(5):
             database.inside("s3", "ip", "link", "set", "dev", "ctl", "down")
             time.sleep(1)
@@ -271,11 +299,14 @@ def test_a_member_that_comes_and_goes_is_kept_out_until_it_stays(database: Clust
         lasted = time.monotonic()
         until(lambda: wsrep(database, "s3", "cluster_status") == "Primary", 60, "s3 is in the group again")
         print(f"a member that came and went is in the group again after {time.monotonic() - lasted:.1f} s")
-    assert min(counts) >= 2, "the others went on"
-    for node in ("s1", "s2"):
-        told = [event.code for event in database.events(node, after=begun)]
-        assert "member.kept-out" in told
-        assert told.index("member.let-in") > told.index("member.kept-out")
+    told = {node: database.events(node, after=begun) for node in ("s1", "s2")}
+    print("without a majority (when, for how long):", found)
+    print([(event.node, round(event.at - begun, 2), event.code) for one in told.values() for event in one])
+    assert sum(seconds for _, seconds in found) < 2.5
+    for events in told.values():
+        codes = [event.code for event in events]
+        assert "member.kept-out" in codes
+        assert codes.index("member.let-in") > codes.index("member.kept-out")
     database.await_settled(60)
 
 

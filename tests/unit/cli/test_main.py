@@ -229,7 +229,9 @@ def test_exit_codes(run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseExcept
 
 
 LASTS = """
-import time
+import signal, time
+# A shell that starts a job in the background has its children ignore it, and they would hand that on to this one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from outlast.cli import main as cli
 
 @cli.app.command()
