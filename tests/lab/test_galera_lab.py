@@ -61,6 +61,18 @@ def in_primary(cluster: Cluster) -> int:
 
 
 @contextmanager
+def beside(work: Callable[[], None], done: threading.Event) -> Iterator[None]:
+    """Does it in a thread while the block lasts; `done` ends it."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+@contextmanager
 def counting(cluster: Cluster) -> Iterator[list[int]]:
     """How many members are in the primary component, again and again while the block lasts."""
     counts, done = [in_primary(cluster)], threading.Event()
@@ -69,13 +81,8 @@ def counting(cluster: Cluster) -> Iterator[list[int]]:
         while not done.is_set():
             counts.append(in_primary(cluster))
 
-    counter = threading.Thread(target=count)
-    counter.start()
-    try:
+    with beside(count, done):
         yield counts
-    finally:
-        done.set()
-        counter.join()
 
 
 def dump(cluster: Cluster, node: str) -> str:
@@ -274,13 +281,8 @@ def gaps(cluster: Cluster) -> Iterator[list[tuple[float, float]]]:
                 found.append((round(since, 2), round(time.monotonic() - begun - since, 2)))
                 since = 0.0
 
-    looker = threading.Thread(target=look)
-    looker.start()
-    try:
+    with beside(look, done):
         yield found
-    finally:
-        done.set()
-        looker.join()
 
 
 def test_a_member_that_comes_and_goes_is_kept_out_until_it_stays(database: Cluster) -> None:

@@ -81,6 +81,7 @@ class KeptOut:
         self._known: dict[str, Losses] = {}
         self._out: frozenset[str] = frozenset()
         self._changed = asyncio.Event()
+        self._trouble = ""
 
     def adopt(self, watch: Watch | None) -> None:
         """A node without the database keeps nobody out."""
@@ -119,10 +120,10 @@ class KeptOut:
             watch, out = self._watch, self._out
             if watch and out and not disk.paused():
                 addresses = [address for name, address in watch.peers if name in out]
-                if trouble := await keep_out(addresses, watch.group):
+                trouble = await keep_out(addresses, watch.group)
+                if trouble and trouble != self._trouble:
                     self._tell("galera", "member.heard", f"nobody can be kept out of the database's group: {trouble}")
-                    self._out = frozenset()
-                    continue
+                self._trouble = trouble
             await asyncio.sleep(RENEWED)
 
 

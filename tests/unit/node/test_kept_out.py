@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlast.node.kept_out import FORGET, LONGEST, STEADY, Losses, advance, held, pause
+from outlast.node import disk, kept_out
+from outlast.node.kept_out import FORGET, LONGEST, STEADY, KeptOut, Losses, advance, held, pause
+from outlast.spec.bundle import Watch
 
 OTHERS = ("c2", "c3")
 
@@ -55,6 +59,32 @@ def test_members_that_are_needed_are_not_kept_out() -> None:
     assert held(after(looks), OTHERS, 3.0) == frozenset()
     assert held(after(looks), ("c2", "c3", "c4", "c5"), 3.0) == {"c2", "c3"}
     assert held(after(looks), ("c4", "c5"), 3.0) == frozenset(), "they have no database"
+
+
+def test_where_the_kernel_refuses_it_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    asked: list[list[str]] = []
+
+    async def refused(addresses: list[str], port: int) -> str:
+        asked.append(addresses)
+        return "nft: not found"
+
+    async def run() -> None:
+        one = KeptOut(lambda service, code, sentence: told.append(code))
+        one.adopt(Watch("eth1", "10.0.0.1", (("c2", "10.0.0.12"), ("c3", "10.0.0.13")), group=4567, grouped=OTHERS))
+        task = asyncio.create_task(one.watch())
+        for gone in ("c2", "", "c2", "c2", "c2"):
+            one.turn(frozenset(gone.split()))
+            await asyncio.sleep(0.03)
+        task.cancel()
+
+    monkeypatch.setattr(kept_out, "keep_out", refused)
+    monkeypatch.setattr(kept_out, "RENEWED", 0.01)
+    monkeypatch.setattr(disk, "paused", lambda: "")
+    asyncio.run(run())
+    assert asked[0] == ["10.0.0.12"]
+    assert len(asked) > 1, "it is tried again"
+    assert told == ["member.kept-out", "member.heard"]
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 20.0), st.sampled_from(["", "c2", "c3", "c2 c3"])), max_size=60))
