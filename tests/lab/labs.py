@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from outlast.lab import ownership
 from outlast.lab.processes import MARK_VARIABLE
 from outlast.lab.state import place
 from outlast.observe.collect import Answer, Unreachable, collect
-from outlast.pipeline.target import Target, open_target
+from outlast.pipeline.target import LABS, NOTE, Target, open_target
 from outlast.pipeline.verbs import all_events
 from outlast.record.events import Event
 from outlast.spec.snapshot import GaleraFact, MemberState
@@ -76,11 +77,31 @@ def until(condition: Callable[[], T], seconds: float, what: str | Callable[[], o
         time.sleep(poll)
 
 
+def sweep(home: Path = LABS) -> list[str]:
+    """Remove the labs of test runs that were killed: the process that is part of their names is there no more.
+
+    A process of another kind may have its number meanwhile: then it is left for a later run. What could not be removed
+    is said, and no reason to test nothing.
+    """
+    found = []
+    for folder in sorted(home.glob("t-*")):
+        owner = re.fullmatch(r"t-.+-(\d+)-[0-9a-f]{5}", folder.name)
+        if owner and not Path(f"/proc/{owner[1]}").exists():
+            (folder / NOTE).unlink(missing_ok=True)
+            try:
+                ownership.destroy(folder)
+            except OutlastError as error:
+                found.append(f"{folder.name} of a former test run stays: {error}")
+            else:
+                found.append(f"{folder.name} of a former test run is removed")
+    return found
+
+
 class Cluster:
     """One lab: its file, the command, and eyes that look past the command."""
 
     def __init__(self, folder: Path, label: str, name: str = "") -> None:
-        self.name = name or f"t-{label}-{uuid.uuid4().hex[:5]}"
+        self.name = name or f"t-{label}-{os.getpid()}-{uuid.uuid4().hex[:5]}"
         self.path = folder / f"{self.name}.yaml"
 
     # --- the file and the command --------------------------------------------------------------------------------

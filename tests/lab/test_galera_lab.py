@@ -286,10 +286,10 @@ def gaps(cluster: Cluster) -> Iterator[list[tuple[float, float]]]:
 
 
 def test_a_member_that_comes_and_goes_is_kept_out_until_it_stays(database: Cluster) -> None:
-    """Taken back each time, it made the others lose their majority for five seconds (decision 0041).
+    """Taken back each time, it makes the others lose their majority for seconds (decision 0041).
 
-    The first return is not prevented, and its change of views may be cut short as well: then the others are without a
-    majority for a moment. Allowed is what a member's death may cost, 2.5 s.
+    Taken back once, just while they were busy with its loss, for half a minute. Allowed is what a member's death may
+    cost, 2.5 s.
     """
     begun = time.time()
     with gaps(database) as found:

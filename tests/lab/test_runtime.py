@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import labs
 import pytest
 
 from outlast.lab import network, runtime
@@ -21,6 +22,7 @@ from outlast.lab import topology as t
 from outlast.lab.errors import LabError
 from outlast.lab.preflight import preflight
 from outlast.lab.runtime import Lab
+from outlast.pipeline.target import NOTE
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
 
@@ -146,6 +148,24 @@ def test_host_sees_nothing_of_a_running_lab_but_its_namespaces(state_dir: Path, 
     assert machine() <= before
     kinds = {line.split()[0] for line in runtime.leftovers(state_dir)}
     assert kinds == {"process", "network", "loop", "files"}, "no link and no mount in the host's namespaces"
+
+
+def test_labs_of_a_test_run_that_was_killed_are_removed(tmp_path: Path, small_root: Path) -> None:
+    """Their names are new each time: no later run would come upon them by itself."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left, own = (tmp_path / f"t-demo-{pid}-0a1b2" for pid in (ended.pid, os.getpid()))
+    try:
+        for folder in (left, own):
+            runtime.create(plan(folder, 1), small_root, folder, init_argv=INIT)
+            (folder / NOTE).write_text("/nowhere/cluster.yaml\n")
+        assert labs.sweep(tmp_path) == [f"{left.name} of a former test run is removed"]
+        assert runtime.leftovers(left) == []
+        assert runtime.leftovers(own) != []
+    finally:
+        for folder in (left, own):
+            (folder / NOTE).unlink(missing_ok=True)
+            runtime.destroy(folder)
 
 
 def test_create_again_changes_nothing(lab: Lab, small_root: Path) -> None:

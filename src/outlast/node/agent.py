@@ -71,7 +71,7 @@ class Agent:
         self.recoveries: Mapping[str, Recovery] = {}
         self.reader: Reader | None = None
         self.ends = Ends()
-        self.watchers = Watchers(self._event, self.prober.hasten)
+        self.watchers = Watchers(self._event, self.prober.hasten, self._primary)
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -345,6 +345,9 @@ class Agent:
             paused=view.paused,
         )
         self.snapshot_at = time.monotonic()
+
+    def _primary(self) -> bool:
+        return self.snapshot.galera is not None and self.snapshot.galera.state == "primary"
 
     def _note_pause(self, reason: str) -> None:
         if reason != self.paused:

@@ -23,14 +23,22 @@ from outlast.spec.bundle import Watch
 
 
 class Vanished:
-    """One per agent. `tell(service, code, sentence)` and `also(name, address)` once for each absence."""
+    """One per agent. `tell(service, code, sentence)` and `also(name, address)` once for each absence.
 
-    def __init__(self, tell: Callable[[str, str, str], None], also: Callable[[str, str], None]) -> None:
+    `primary()`: whether this node's database member is in a primary component.
+    """
+
+    def __init__(
+        self,
+        tell: Callable[[str, str, str], None],
+        also: Callable[[str, str], None],
+        primary: Callable[[], bool],
+    ) -> None:
         self._tell, self._also = tell, also
         self._watch: Watch | None = None
         self._echo: Echo | None = None
         self.standing = Standing()
-        self.secluded, self.kept_out = Secluded(tell), KeptOut(tell)
+        self.secluded, self.kept_out = Secluded(tell), KeptOut(tell, primary)
 
     def adopt(self, watch: Watch | None) -> None:
         """None: nobody is watched, and nothing is ended."""

@@ -22,12 +22,15 @@ Tell = Callable[[str, str, str], None]
 
 
 class Watchers:
-    """`tell(service, code, sentence)` makes an event; `hasten` asks a question now."""
+    """`tell(service, code, sentence)` makes an event; `hasten` asks a question now.
 
-    def __init__(self, tell: Tell, hasten: Callable[[Probe], None]) -> None:
+    `primary()`: whether this node's database member is in a primary component.
+    """
+
+    def __init__(self, tell: Tell, hasten: Callable[[Probe], None], primary: Callable[[], bool]) -> None:
         self._tell = tell
         self.uplink, self.unread, self.marked_down = Uplink(tell), Unread(hasten), MarkedDown(tell)
-        self.vanished = Vanished(tell, self.marked_down.vanished)
+        self.vanished = Vanished(tell, self.marked_down.vanished, primary)
         self.turning, self.replicas, self.taps = Turning(tell), Replicas(tell), Taps(tell)
 
     def start(self) -> set[asyncio.Task[None]]:

@@ -24,22 +24,21 @@ def after(looks: Iterable[tuple[float, str]]) -> dict[str, Losses]:
     return known
 
 
-def test_one_loss_keeps_nobody_out() -> None:
+def test_who_was_lost_is_let_in_when_it_has_answered_for_a_moment() -> None:
+    """Until then the others are still busy with its loss."""
+    known = after([(1.0, "c2"), (5.0, "c2")])
+    assert held(known, OTHERS, 5.0) == {"c2"}
     known = after([(1.0, "c2"), (5.0, "c2"), (9.0, "")])
     assert known == {"c2": Losses(1, 1.0, 9.0)}
-    assert held(known, OTHERS, 9.0) == frozenset()
-
-
-def test_a_second_loss_does_until_it_has_answered_for_a_while() -> None:
-    looks = [(1.0, "c2"), (2.0, ""), (3.0, "c2")]
-    assert held(after(looks), OTHERS, 3.0) == {"c2"}
-    known = after([*looks, (4.0, "")])
-    assert held(known, OTHERS, 4.0 + STEADY - 0.1) == {"c2"}
-    assert held(known, OTHERS, 4.0 + STEADY) == frozenset()
+    assert held(known, OTHERS, 9.0 + STEADY - 0.1) == {"c2"}
+    assert held(known, OTHERS, 9.0 + STEADY) == frozenset()
 
 
 def test_every_further_loss_asks_for_twice_as_long() -> None:
-    assert [pause(count) for count in (1, 2, 3, 4, 5, 6, 20)] == [0.0, 3.0, 6.0, 12.0, 24.0, LONGEST, LONGEST]
+    assert [pause(count) for count in (1, 2, 3, 4, 5, 6, 20)] == [1.5, 3.0, 6.0, 12.0, 24.0, LONGEST, LONGEST]
+    known = after([(1.0, "c2"), (2.0, ""), (3.0, "c2"), (4.0, "")])
+    assert held(known, OTHERS, 4.0 + 2 * STEADY - 0.1) == {"c2"}
+    assert held(known, OTHERS, 4.0 + 2 * STEADY) == frozenset()
 
 
 def test_losses_are_forgotten() -> None:
@@ -70,7 +69,7 @@ def test_where_the_kernel_refuses_it_is_said_once(monkeypatch: pytest.MonkeyPatc
         return "nft: not found"
 
     async def run() -> None:
-        one = KeptOut(lambda service, code, sentence: told.append(code))
+        one = KeptOut(lambda service, code, sentence: told.append(code), lambda: True)
         one.adopt(Watch("eth1", "10.0.0.1", (("c2", "10.0.0.12"), ("c3", "10.0.0.13")), group=4567, grouped=OTHERS))
         task = asyncio.create_task(one.watch())
         for gone in ("c2", "", "c2", "c2", "c2"):
@@ -85,6 +84,26 @@ def test_where_the_kernel_refuses_it_is_said_once(monkeypatch: pytest.MonkeyPatc
     assert asked[0] == ["10.0.0.12"]
     assert len(asked) > 1, "it is tried again"
     assert told == ["member.kept-out", "member.heard"]
+
+
+def test_outside_a_primary_component_nobody_is_kept_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two that are left may need the third one to know what was decided last."""
+    told: list[tuple[str, str]] = []
+    primary = True
+
+    async def run() -> None:
+        nonlocal primary
+        one = KeptOut(lambda service, code, sentence: told.append((code, sentence)), lambda: primary)
+        one.adopt(Watch("eth1", "10.0.0.1", (("c2", "10.0.0.12"), ("c3", "10.0.0.13")), group=4567, grouped=OTHERS))
+        one.turn(frozenset({"c2"}))
+        primary = False
+        one.turn(frozenset({"c2"}))
+        one.turn(frozenset({"c2"}))
+
+    monkeypatch.setattr(disk, "paused", lambda: "")
+    asyncio.run(run())
+    assert [code for code, _ in told] == ["member.kept-out", "member.let-in"]
+    assert "no primary component" in told[1][1]
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 20.0), st.sampled_from(["", "c2", "c3", "c2 c3"])), max_size=60))

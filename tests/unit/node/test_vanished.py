@@ -84,6 +84,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> tuple[Vanished, FakeEcho, list[str
     found = Vanished(
         lambda service, code, sentence: told.append(f"{code}: {sentence}"),
         lambda name, address: told.append(f"also {name} {address}"),
+        lambda: True,
     )
     found.adopt(WATCH)
     return found, echo, told, ended
