@@ -287,6 +287,20 @@ def test_keystone_knows_what_a_cache_lost_with_it(cloud: Cluster) -> None:
     }
 
 
+def test_a_login_to_the_database_that_breaks_off_is_repeated(cloud: Cluster) -> None:
+    """By every program with SQLAlchemy, at least once and not for long (decision 0042)."""
+    script = (Path(__file__).parent / "logins.py").read_text()
+    said = cloud.inside("c1", "/opt/openstack/bin/python", "-W", "ignore", "-", given=script)
+    found = json.loads(said.splitlines()[-1])
+    print(found)
+    for name in ("one breaks off", "one hangs for long"):
+        assert (found[name]["said"], found[name]["logins"]) == (42, 2)
+    assert found["all break off"]["said"] == 2013
+    assert 3 < found["all break off"]["logins"] <= 12
+    assert 1 < found["all break off"]["seconds"] < 3
+    assert (found["wrong password"]["said"], found["wrong password"]["logins"]) == (1045, 1)
+
+
 def test_openstacks_programs_are_forks(cloud: Cluster) -> None:
     """An executed one would show its interpreter first."""
     plan = cloud.target.plan

@@ -27,6 +27,8 @@ VALIDATORS = File(f"{PYTHON_CODE}/outlast_validators.py", Template("openstack", 
 """For Nova and Keystone alike: docs/decisions/0022-validators-made-once.md."""
 KEYSTONE_LAZY = File(f"{PYTHON_CODE}/outlast_keystone_lazy.py", Template("keystone", "keystone_lazy.py.j2"))
 """For Keystone, and for who loads it ahead."""
+LOGINS = File(f"{PYTHON_CODE}/outlast_logins.py", Template("openstack", "logins.py.j2", {"again": 1.0, "pause": 0.1}))
+"""For all with a database: docs/decisions/0042-a-broken-login-is-repeated.md."""
 CHECKED = "outlast_checked"
 """What uwsgi loads: docs/decisions/0025-checks-share-an-answer.md."""
 FRESH = 1.0
@@ -296,7 +298,7 @@ def uwsgi(plan: Plan, member: Member, app: Wsgi) -> tuple[tuple[File, ...], Prog
     argv = (f"{HOME}/bin/uwsgi", "--ini", path)
     fork = forked(plan, member)
     program = Program(app.name, argv, env=env, nice=app.nice, leave=out, fork=fork, stacks=True)
-    return (File(path, content), checked), program
+    return (File(path, content), checked, LOGINS), program
 
 
 def forked(plan: Plan, member: Member) -> str:

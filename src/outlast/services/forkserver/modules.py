@@ -28,6 +28,7 @@ COMMON = (
     "sqlalchemy.dialects.mysql.pymysql",
     "alembic.operations",
     "pymysql",
+    "outlast_logins",
     "cachetools",
     "cryptography.fernet",
     "cryptography.x509",

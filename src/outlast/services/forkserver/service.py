@@ -42,6 +42,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             File(CONFIG, Text(json.dumps(config, indent=1) + "\n")),
             oslo.VALIDATORS,
             oslo.KEYSTONE_LAZY,
+            oslo.LOGINS,
             *((ring_file(plan),) if "neutron" in here else ()),
         ),
         programs=(

@@ -52,6 +52,8 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Api:
     module = ModuleType("an_api")
     module.application = Api()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "an_api", module)
+    # SQLAlchemy is where OpenStack is.
+    monkeypatch.setitem(sys.modules, "outlast_logins", ModuleType("outlast_logins"))
     monkeypatch.setenv("OUTLAST_SERVES", "an_api")
     monkeypatch.setenv("OUTLAST_CHECK", "/v3")
     found: Api = module.application  # type: ignore[attr-defined]

@@ -11,6 +11,8 @@ import os
 import signal
 import time
 
+import outlast_logins  # noqa: F401
+
 FRESH = 1.0  # seconds
 CHECK = os.environ["OUTLAST_CHECK"]
 serve = importlib.import_module(os.environ["OUTLAST_SERVES"]).application
