@@ -285,6 +285,15 @@ def gaps(cluster: Cluster) -> Iterator[list[tuple[float, float]]]:
         yield found
 
 
+def test_the_groups_thread_goes_first(database: Cluster) -> None:
+    """One thread of each member with real-time priority, and no other (decision 0043)."""
+    for node in NODES:
+        each = "for t in /proc/$(pgrep -x mariadbd)/task/*; do chrt -p ${t##*/}; done"
+        said = database.inside(node, "sh", "-c", each)
+        assert said.count("SCHED_RR") == 1, said
+        assert said.count("SCHED_OTHER") > 5, said
+
+
 def test_a_member_that_comes_and_goes_is_kept_out_until_it_stays(database: Cluster) -> None:
     """Taken back each time, it makes the others lose their majority for seconds (decision 0041).
 

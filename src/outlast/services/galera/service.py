@@ -97,7 +97,7 @@ def describe(plan: Plan, member: Member) -> MemberSpec:
             _check(plan, member),
         ),
         programs=(
-            # mariadbd itself becomes mysql (user= in its configuration); the start script needs the bootstrap flag.
+            # The start script needs the bootstrap flag; mariadbd runs as mysql.
             # MariaDB 11.8 forgets a TERM that comes while it joins, and then serves nobody until it is killed. What it
             # was given so far is committed or transferred anew: a joiner has nothing that the others do not have.
             Program(
