@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 from outlast.node.serve import fetch
 from outlast.node.view import Others
@@ -26,13 +27,18 @@ class Peers:
         self.heard: dict[str, tuple[float, Snapshot]] = {}
         self.looking: asyncio.Task[None] | None = None
         self.looked_at = 0.0
+        self.majority: dict[str, float] = {}
 
     def others(self, service: str) -> Others:
         """What is known now; the next question goes out when it is due."""
         if self.looking is None and time.monotonic() - self.looked_at >= LOOK:
             self.looking = asyncio.create_task(self._look())
         of = [peer.node for peer in self.bundle.peers if service in peer.services]
-        return Others(sum(self._well(node, service) for node in of), len(of))
+        found = Others(sum(self._well(node, service) for node in of), len(of))
+        if 2 * found.well <= found.of + 1:
+            self.majority.pop(service, None)
+            return found
+        return replace(found, since=self.majority.setdefault(service, time.monotonic()))
 
     def _well(self, node: str, service: str) -> bool:
         at, said = self.heard.get(node, (0.0, None))

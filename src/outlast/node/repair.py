@@ -35,6 +35,10 @@ PAUSES = (0.0, 5.0, 15.0, 30.0, 60.0)
 FORGET = 300.0
 """Seconds without a repair after which the next one is the first again."""
 
+REJOIN = 5.0
+"""Seconds that a member which answers, but wrongly, gets to find the others once they are a majority: OVN's databases
+need one to three when a network is whole again. Restarted in that moment they keep Neutron waiting for four more."""
+
 STAGGER = 10.0
 """Without a majority of well members, hung ones are restarted one after the other, so many seconds apart."""
 
@@ -116,8 +120,13 @@ def _unmet(view: MemberView) -> tuple[str, str] | None:
 
 
 def _no_majority(view: MemberView, sick: Sickness, now: float) -> tuple[str, str] | None:
-    if not view.member.quorum or 2 * view.others.well > view.others.of + 1:
+    if not view.member.quorum:
         return None
+    if 2 * view.others.well > view.others.of + 1:
+        left = REJOIN - (now - view.others.since)
+        if sick.silent or left <= 0:
+            return None
+        return "repair.rejoining", f"the others are a majority again, it has {left:.0f} s to find them by itself"
     words = f"only {view.others.well} of {view.others.of} other members are well"
     # Who is hung helps no majority. Who answers may be part of the next one: a restart would only delay it.
     turn = STAGGER * (1 + view.member.index)

@@ -63,10 +63,14 @@ class Shortage:
 
 @dataclass(frozen=True)
 class Others:
-    """The other members of a service as their agents see them: how many are well, of how many there are."""
+    """The other members of a service as their agents see them: how many are well, of how many there are.
+
+    `since`: monotonic seconds from which on those that are well, with this one, were a majority at every look.
+    """
 
     well: int = 0
     of: int = 0
+    since: float = 0.0
 
 
 @dataclass(frozen=True)

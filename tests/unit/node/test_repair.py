@@ -13,7 +13,7 @@ from member_views import DONE, MEMBER, NOW, SETTLED, any_view, view
 from outlast.node import repair
 from outlast.node.decide import member_action
 from outlast.node.reader import speakers
-from outlast.node.repair import FORGET, LIMITS, PAUSES, REAPED, STAGGER, START_LIMIT, next_repair
+from outlast.node.repair import FORGET, LIMITS, PAUSES, REAPED, REJOIN, STAGGER, START_LIMIT, next_repair
 from outlast.node.view import Asked, Attempt, MemberView, Others, Sickness
 from outlast.spec.probe import Health, Probe
 
@@ -50,6 +50,14 @@ DUE = {
     "never came up": (sick(since(START_LIMIT, was_well=False, silent=False)), "program.never-well"),
     "hung, the others are a majority": (sick(member=QUORUM, others=MOST), "program.hung"),
     "wrong, the others are a majority": (sick(WRONG, member=QUORUM, others=MOST), "program.wrong"),
+    "wrong, and did not find the majority": (
+        sick(since(17, WRONG), member=QUORUM, others=Others(2, 2, since=NOW - REJOIN)),
+        "program.wrong",
+    ),
+    "hung, the others are a majority again, just now": (
+        sick(since(17), member=QUORUM, others=Others(2, 2, since=NOW)),
+        "program.hung",
+    ),
     "hung without a majority, its turn": (sick(since(2 * STAGGER), member=QUORUM, others=Others(0, 2)), "program.hung"),
     "a database that hangs": (sick(member=RULE, others=MOST), "program.hung"),
     "nobody would miss it": (sick(FRESH, member=CACHE), "program.hung"),
@@ -67,6 +75,10 @@ NOT_DUE = {
     "wrong, nobody else is well, for ever": (
         sick(since(10_000, WRONG), member=QUORUM, others=Others(1, 2)),
         "repair.no-majority",
+    ),
+    "wrong, the others are a majority again, just now": (
+        sick(since(17, WRONG), member=QUORUM, others=Others(2, 2, since=NOW - REJOIN + 1)),
+        "repair.rejoining",
     ),
     "hung again": (sick(attempts=repaired(1, 4.0)), "repair.backoff"),
     "many times": (sick(attempts=repaired(50, PAUSES[-1] - 1)), "repair.backoff"),
