@@ -20,8 +20,8 @@ from outlast.spec.bundle import Watch
 
 STEADY, LONGEST = 1.5, 24.0
 """Seconds for which a member must answer after a loss before it is let in, doubled with each further one. The first
-ones are what the others need to be done with its loss: suspicion (1 s after its last word, or some 0.7 s after it has
-vanished here), and a change of views, measured at 0.3 to 0.5 s."""
+ones are for the others to be done with its loss: Galera suspects a member 1 s after its last word, here it has vanished
+after 0.6 s, and their change of views comes after that."""
 FORGET = 60.0
 """Seconds after which a loss is forgotten."""
 LEASE, RENEWED = 5.0, 2.0

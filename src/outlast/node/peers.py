@@ -35,7 +35,7 @@ class Peers:
             self.looking = asyncio.create_task(self._look())
         of = [peer.node for peer in self.bundle.peers if service in peer.services]
         found = Others(sum(self._well(node, service) for node in of), len(of))
-        if 2 * found.well <= found.of + 1:
+        if not found.majority:
             self.majority.pop(service, None)
             return found
         return replace(found, since=self.majority.setdefault(service, time.monotonic()))

@@ -37,7 +37,7 @@ FORGET = 300.0
 
 REJOIN = 5.0
 """Seconds that a member which answers, but wrongly, gets to find the others once they are a majority: OVN's databases
-need one to three when a network is whole again. Restarted in that moment they keep Neutron waiting for four more."""
+needed one to two when a network was whole again; restarted in that moment they kept Neutron waiting for four."""
 
 STAGGER = 10.0
 """Without a majority of well members, hung ones are restarted one after the other, so many seconds apart."""
@@ -122,7 +122,7 @@ def _unmet(view: MemberView) -> tuple[str, str] | None:
 def _no_majority(view: MemberView, sick: Sickness, now: float) -> tuple[str, str] | None:
     if not view.member.quorum:
         return None
-    if 2 * view.others.well > view.others.of + 1:
+    if view.others.majority:
         left = REJOIN - (now - view.others.since)
         if sick.silent or left <= 0:
             return None

@@ -30,4 +30,4 @@ def judge(space: Space, free: float, before: Shortage | None, now: float) -> Sho
 
 def spared(others: Others, shortage: Shortage, now: float) -> bool:
     """Whether the others are a majority without this one, and are known not to be short of space themselves."""
-    return now - shortage.since >= STEADY and 2 * others.well > others.of + 1
+    return now - shortage.since >= STEADY and others.majority

@@ -65,12 +65,17 @@ class Shortage:
 class Others:
     """The other members of a service as their agents see them: how many are well, of how many there are.
 
-    `since`: monotonic seconds from which on those that are well, with this one, were a majority at every look.
+    `since`: monotonic seconds from which on they were a majority at every look.
     """
 
     well: int = 0
     of: int = 0
     since: float = 0.0
+
+    @property
+    def majority(self) -> bool:
+        """Whether those that are well are one of all members, without this one."""
+        return 2 * self.well > self.of + 1
 
 
 @dataclass(frozen=True)
